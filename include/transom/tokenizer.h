@@ -1,0 +1,66 @@
+// Text to token ids and back, with the meaning of Hugging Face `tokenizers` on the checkpoint's own files.
+// A Tokenizer is immutable after loading and safe to share between threads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace transom {
+
+class Tokenizer {
+ public:
+  // Loads from a model directory (tokenizer.json, else tokenizer.model, *.tiktoken, tekken.json, vocab.json + merges.txt,
+  // vocab.txt), from one such file, or from a GGUF file's vocabulary. Throws Error naming what was looked for.
+  static Tokenizer load(const std::string& path);
+
+  // Ids of `text` (UTF-8; broken bytes are handled as the pipeline's byte rules say). `add_special_tokens` runs the
+  // post-processor's template (BOS, [CLS] …). Never pads; truncates only where the file itself says so.
+  std::vector<int32_t> encode(std::string_view text, bool add_special_tokens = true) const;
+
+  // Text of `ids`. Ids outside the vocabulary throw Error{kInvalidArgument}.
+  std::string decode(std::span<const int32_t> ids, bool skip_special_tokens = false) const;
+
+  // The surface form of one id as it stands in the vocabulary ("Ġthe"), and its own bytes (" the").
+  std::string_view id_to_token(int32_t id) const;
+  std::string token_bytes(int32_t id) const;
+  std::optional<int32_t> token_to_id(std::string_view token) const;
+  bool is_special(int32_t id) const;
+
+  // One more than the largest id, added tokens included.
+  int32_t vocab_size() const;
+
+  // Special ids as the checkpoint's files state them (tokenizer_config.json, GGUF keys), if they do.
+  std::optional<int32_t> bos_id() const;
+  std::optional<int32_t> eos_id() const;
+  std::optional<int32_t> pad_id() const;
+  std::optional<int32_t> unk_id() const;
+
+  struct Impl;
+  explicit Tokenizer(std::shared_ptr<const Impl> impl);
+  const Impl& impl() const { return *impl_; }
+
+ private:
+  std::shared_ptr<const Impl> impl_;
+};
+
+// Streaming decode: push ids, get text that is final. Never splits a UTF-8 character; the concatenation of all pieces
+// and finish() equals decode() of all ids.
+class Detokenizer {
+ public:
+  explicit Detokenizer(Tokenizer tokenizer, bool skip_special_tokens = true);
+  std::string push(int32_t id);
+  std::string finish();
+
+ private:
+  Tokenizer tokenizer_;
+  bool skip_special_;
+  std::vector<int32_t> ids_;
+  size_t prefix_ = 0, read_ = 0;  // window of ids whose text is already given / being completed
+};
+
+}  // namespace transom

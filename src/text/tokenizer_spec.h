@@ -1,0 +1,41 @@
+// What a tokenizer is, as data, whatever file it came from: tokenizer.json is read into this, and sentencepiece,
+// tiktoken, tekken, GGUF vocabularies and vocab/merges files are converted to the same pipeline. The pipeline stages keep
+// tokenizer.json's own JSON shape, so that one compiler (pipeline.cc) turns them into code.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/json.h"
+
+namespace transom::text {
+
+struct AddedToken {
+  int32_t id = 0;
+  std::string content;
+  bool single_word = false, lstrip = false, rstrip = false, normalized = false, special = false;
+};
+
+struct TokenizerModel {
+  enum class Kind { kBpe, kWordPiece, kUnigram, kWordLevel } kind = Kind::kBpe;
+  std::vector<std::string> tokens;                          // by id; "" where an id is unused
+  std::vector<std::pair<std::string, std::string>> merges;  // BPE, in order of rank
+  std::vector<double> scores;                               // Unigram, by id (and sentencepiece BPE's merge order)
+  std::optional<std::string> unk_token;
+  bool byte_fallback = false, ignore_merges = false, fuse_unk = false;
+  std::string continuing_subword_prefix, end_of_word_suffix;
+  int max_input_chars_per_word = 100;  // WordPiece
+};
+
+struct TokenizerSpec {
+  TokenizerModel model;
+  std::vector<AddedToken> added_tokens;
+  Json normalizer, pre_tokenizer, post_processor, decoder;  // as in tokenizer.json; null when absent
+  Json truncation, padding;
+  std::optional<int32_t> bos_id, eos_id, pad_id, unk_id;
+};
+
+}  // namespace transom::text
