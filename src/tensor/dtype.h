@@ -1,5 +1,5 @@
 // Element types and the block-quantized formats of GGUF, with their geometry. A DType says how `block` consecutive
-// elements of a row are stored in `bytes` bytes; plain types have block 1. Sources: safetensors' dtype list, the GGUF
+// elements of a row are stored in `bytes` bytes; types of whole bytes have block 1. Sources: safetensors' dtype list, the GGUF
 // specification and ggml's block structs.
 #pragma once
 
@@ -11,6 +11,7 @@ namespace transom {
 
 enum class DType : uint8_t {
   kF64, kF32, kF16, kBF16, kF8E4M3, kF8E5M2,
+  kF8E4M3Fnuz, kF8E5M2Fnuz, kF8E8M0, kF6E2M3, kF6E3M2, kF4, kC64,
   kI64, kI32, kI16, kI8, kU64, kU32, kU16, kU8, kBool,
   // GGUF block formats
   kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ8_1,
