@@ -1,0 +1,69 @@
+// What every command of the `transom` program shares: common flags, exit codes, where results go.
+// A command is one file with one add_…_command(): it adds a subcommand to the app, its flags, and what it does.
+// Commands use include/transom only. The surface is frozen: add words freely, change one only with a reason.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace transom::cli {
+
+using Json = nlohmann::ordered_json;
+
+enum Exit : int { kDone = 0, kFailed = 1, kUsage = 2, kInterrupted = 130 };
+
+// Wrong usage that the parser cannot see (two flags that exclude each other by value): exit 2, message on stderr.
+struct UsageError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// Flags of every command, and of every command that runs a model. One object serves all commands, as one command runs.
+struct CommonOptions {
+  std::string log_level = "warning";
+  int threads = 0;  // 0: the cores that this process may use
+  std::string device = "auto", dtype = "auto", kernels = "auto";
+  bool json = false;
+
+  std::string model;
+  std::string model_impl = "auto";
+  bool trust_remote_code = false;
+  std::string attention_backend, prefill_attention_backend, decode_attention_backend;
+  std::string attn_implementation = "auto";
+  bool deterministic = false;
+
+  int exit_code = kDone;
+};
+
+// A subcommand with the common flags. `action` returns the exit code; what it throws is reported by main().
+CLI::App& add_command(CLI::App& app, CommonOptions& common, const std::string& name, const std::string& description,
+                      std::function<int()> action);
+// A flag whose value is one of `words`, which help shows.
+CLI::Option* add_choice(CLI::App& command, const std::string& flag, std::string& target,
+                        const std::vector<std::string>& words, const std::string& description);
+void add_json_flag(CLI::App& command, CommonOptions& common);
+
+// The MODEL argument (also --model-path); an absent one is `preset`, or wrong usage if that is empty.
+void add_model_argument(CLI::App& command, CommonOptions& common, const std::string& preset = "");
+// Flags of commands that run a model.
+void add_model_flags(CLI::App& command, CommonOptions& common);
+
+// MODEL to a path that the library opens: a directory, a file, the word smollm2, or a hub id in the Hugging Face cache.
+// Throws Error{kNotFound} saying where it looked.
+std::string resolve_model(const std::string& model);
+
+// One JSON object on one line of stdout. Bytes that are no UTF-8 become U+FFFD.
+void print_json(const Json& value);
+// Text to stdout as it is, flushed. An unwritable stdout is Error{kIo}.
+void print(std::string_view text);
+
+void add_doctor_command(CLI::App& app, CommonOptions& common);
+// Commands of the surface whose machinery is not built yet: each ends with exit 1 and says so.
+void add_later_commands(CLI::App& app, CommonOptions& common);
+
+}  // namespace transom::cli
