@@ -1,0 +1,267 @@
+// The kernel table: this page lists all that a device must provide. Each row is a function over plain views; an empty row
+// means that ops/ composes the op from others or throws Error{kUnsupported}. T = rows of the step (packed rows of all
+// sequences, no padding), D = hidden size, H = heads, hd = head size. Pointers are in the device's memory; plain numbers in
+// an argument struct are host values, so that a captured graph's launch shapes depend on them alone.
+//
+// Contract of every row: inputs and outputs may not overlap unless the row says so; every element of an output is written;
+// activations are F32, BF16 or F16 (loaded to float, stored by rounding to nearest even); norms, softmax, routers and
+// reductions accumulate in float at least (ref: double). For one table the order of summation over K is fixed per weight
+// format, whatever T and the number of threads ("row invariance"), unless the table's name says otherwise.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "tensor/view.h"
+
+namespace transom {
+
+class ThreadTeam;
+
+// Where a kernel runs: a CPU stream is a team of threads and its scratch, a CUDA stream a cudaStream_t.
+struct Stream {
+  ThreadTeam* team = nullptr;
+  void* cuda_stream = nullptr;
+  // Host scratch that a kernel may use until it returns; grows, never shrinks. Aligned to 64 bytes.
+  std::byte* scratch(size_t bytes);
+
+ private:
+  std::shared_ptr<std::byte> scratch_;
+  size_t scratch_bytes_ = 0;
+};
+
+enum class Activation : uint8_t { kSilu, kGelu, kGeluTanh, kRelu, kTanh, kSigmoid, kQuickGelu };
+
+// y[t] = scale * W[ids[t]]; an id outside the table is the caller's mistake (checked on the host before the step).
+struct EmbeddingArgs {
+  WeightView weight;   // [V, D]
+  const int32_t* ids;  // [T]
+  View y;              // [T, D]
+  float scale = 1.f;
+};
+
+// For each segment: y = alpha * x Wᵀ + bias + beta * y. All segments share x, which is quantized or packed once.
+struct LinearSegment {
+  WeightView weight;            // [N, K]
+  const float* bias = nullptr;  // [N] or null
+  View y;                       // [T, N]
+};
+struct LinearArgs {
+  ConstView x;  // [T, K]
+  std::span<const LinearSegment> segments;
+  float alpha = 1.f, beta = 0.f;
+};
+
+// s = x + pending_scale * pending (pending may be absent); sum = s if wanted (may be x itself);
+// y = norm(s) * (weight + weight_offset) [+ bias]; y may be x when sum is absent.
+struct NormArgs {
+  ConstView x, pending;  // [T, D]; [T, groups * D] when groups > 1
+  View sum, y;
+  const float* weight = nullptr;  // [D]; null means ones
+  const float* bias = nullptr;    // layer_norm only
+  float eps = 1e-6f, weight_offset = 0.f, pending_scale = 1.f;
+  int64_t groups = 1;  // each row is `groups` independent vectors of cols / groups elements (qk-norm)
+};
+
+// cos, sin [T, R]: cos(position * inv_freq) * scale, R = rotary_dim / 2, the angle rounded to float as transformers does.
+struct RopeTableArgs {
+  const int32_t* positions;  // [T]
+  const float* inv_freq;     // [R]
+  float scale = 1.f;
+  View cos, sin;  // F32
+};
+// Rotates the first 2R of every head of x in place. Pairs are (i, i + R), or (2i, 2i + 1) when interleaved.
+struct RopeArgs {
+  View x;  // [T, heads * hd]
+  ConstView cos, sin;
+  int64_t heads = 1;
+  bool interleaved = false;
+  bool inverse = false;  // rotates back (the backward pass)
+};
+
+// The sequences of a step. Query rows of sequence s are [q_start[s], q_start[s+1]); its state holds kv_len[s] tokens after
+// this step's are written; its queries are the last ones. pages == null: keys and values are the packed rows of this very
+// step (no state), row q_start[s] + j. Else token j is at row pages[s * max_pages + j / page_size] * page_size + j % page_size.
+struct SequenceTable {
+  int32_t count = 0;
+  const int32_t* q_start = nullptr;  // [count + 1]
+  const int32_t* kv_len = nullptr;   // [count]
+  const int32_t* pages = nullptr;    // [count, max_pages]; -1 behind a window
+  int32_t max_pages = 0, page_size = 0;
+  int32_t max_q_len = 0, max_kv_len = 0;  // host values: the largest of each
+};
+
+// k_cache[slots[t]] = k[t], v_cache[slots[t]] = v[t], converted to the cache's type.
+struct KvWriteArgs {
+  ConstView k, v;         // [T, kv_heads * hd]
+  const int32_t* slots;   // [T]
+  View k_cache, v_cache;  // [pages * page_size, kv_heads * hd]
+};
+
+// Which keys j a query at position p sees: j <= p when causal; |p - j| < window when window > 0.
+struct AttentionMask {
+  bool causal = true;
+  int32_t window = 0;
+};
+// Score = scale * q·k, then softcap * tanh(score / softcap) when softcap > 0, then + alibi[h] * (j - p);
+// probability = exp(score_j) / (Σ exp(score) + exp(sinks[h])).
+struct ScoreMod {
+  float softcap = 0.f;
+  const float* sinks = nullptr;  // [H]
+  const float* alibi = nullptr;  // [H]
+};
+struct AttentionArgs {
+  ConstView q;     // [T, H * hd]
+  ConstView k, v;  // packed rows [T, kv_heads * hd], or the whole caches
+  View out;        // [T, H * v_hd]
+  SequenceTable seqs;
+  int64_t heads = 1, kv_heads = 1;
+  float scale = 1.f;
+  AttentionMask mask;
+  ScoreMod mod;
+  float* lse = nullptr;  // [T, H] log-sum-exp, written when not null (needed by the backward)
+};
+
+// y = act(gate) * up; y may be gate or up. Without up: y = act(gate).
+struct ActMulArgs {
+  ConstView gate, up;
+  View y;
+  Activation act = Activation::kSilu;
+};
+// y = a * x + b * y (b = 0: y is only written). y may be x. Also converts between activation types.
+struct AxpbyArgs {
+  ConstView x;
+  View y;
+  float a = 1.f, b = 0.f;
+};
+// y = cap * tanh(x / cap); y may be x.
+struct SoftcapArgs {
+  ConstView x;
+  View y;
+  float cap = 0.f;
+};
+// y[i] = x[rows[i]].
+struct GatherRowsArgs {
+  ConstView x;
+  const int32_t* rows;
+  View y;
+};
+
+// --- Training. Gradients are F32; names ending in _acc are added to ("+=").
+
+// dx_acc += alpha * dy W
+struct LinearGradInputArgs {
+  ConstView dy;       // [T, N]
+  WeightView weight;  // [N, K]
+  View dx_acc;        // [T, K]
+  float alpha = 1.f;
+};
+// dw_acc += alpha * dyᵀ x; db_acc += Σ_t dy (either may be absent)
+struct LinearGradWeightArgs {
+  ConstView dy, x;
+  View dw_acc;  // [N, K]
+  float* db_acc = nullptr;
+  float alpha = 1.f;
+};
+// Of rms_norm or layer_norm: gradients with respect to s (the normed input), weight and bias.
+struct NormGradArgs {
+  ConstView s, dy;
+  View ds_acc;
+  float* dw_acc = nullptr;
+  float* db_acc = nullptr;
+  const float* weight = nullptr;
+  float eps = 1e-6f, weight_offset = 0.f;
+  int64_t groups = 1;
+};
+struct AttentionGradArgs {
+  AttentionArgs forward;  // q, k, v as packed rows; out and lse as the forward wrote them
+  ConstView dout;
+  View dq_acc, dk_acc, dv_acc;
+};
+struct ActMulGradArgs {
+  ConstView gate, up, dy;
+  View dgate_acc, dup_acc;  // dup_acc absent without up
+  Activation act = Activation::kSilu;
+};
+struct SoftcapGradArgs {
+  ConstView y, dy;  // y as the forward wrote it: dx = dy * (1 - (y / cap)²)
+  View dx_acc;
+  float cap = 0.f;
+};
+// y_acc[rows[i]] += scale * x[i]: the backward of embedding and gather_rows.
+struct ScatterRowsArgs {
+  ConstView x;
+  const int32_t* rows;
+  View y_acc;
+  float scale = 1.f;
+};
+// loss[t] = log Σ exp(logits[t]) - logits[t, label[t]], 0 where the label is -100; dlogits = scale * (softmax - onehot), or
+// 0 there; dlogits may be logits.
+struct CrossEntropyArgs {
+  ConstView logits;       // [T, V]
+  const int32_t* labels;  // [T]
+  float* loss;            // [T]
+  View dlogits;           // absent: loss only
+  float scale = 1.f;
+};
+// Decoupled weight decay (Loshchilov & Hutter 2019), as torch.optim.AdamW; step counts from 1.
+struct AdamWArgs {
+  float *param, *m, *v;
+  const float* grad;
+  int64_t size;
+  float lr, beta1, beta2, eps, weight_decay;
+  int64_t step;
+};
+
+struct Kernels {
+  const char* name;  // "ref", "avx2", "avx512", "cuda" …
+
+  // Memory of the device; copies are ordered with the stream, and a copy to the host has finished when it returns.
+  std::shared_ptr<std::byte> (*allocate)(size_t bytes);
+  void (*copy_to_device)(void* dst, const void* src, size_t bytes, Stream&);
+  void (*copy_to_host)(void* dst, const void* src, size_t bytes, Stream&);
+  void (*fill_zero)(void* dst, size_t bytes, Stream&);
+
+  void (*embedding)(const EmbeddingArgs&, Stream&);
+  void (*linear)(const LinearArgs&, Stream&);
+  void (*rms_norm)(const NormArgs&, Stream&);
+  void (*layer_norm)(const NormArgs&, Stream&);
+  void (*rope_table)(const RopeTableArgs&, Stream&);
+  void (*rope)(const RopeArgs&, Stream&);
+  void (*kv_write)(const KvWriteArgs&, Stream&);
+  void (*attention)(const AttentionArgs&, Stream&);
+  void (*act_mul)(const ActMulArgs&, Stream&);
+  void (*axpby)(const AxpbyArgs&, Stream&);
+  void (*softcap)(const SoftcapArgs&, Stream&);
+  void (*gather_rows)(const GatherRowsArgs&, Stream&);
+
+  void (*linear_grad_input)(const LinearGradInputArgs&, Stream&);
+  void (*linear_grad_weight)(const LinearGradWeightArgs&, Stream&);
+  void (*rms_norm_grad)(const NormGradArgs&, Stream&);
+  void (*layer_norm_grad)(const NormGradArgs&, Stream&);
+  void (*attention_grad)(const AttentionGradArgs&, Stream&);
+  void (*act_mul_grad)(const ActMulGradArgs&, Stream&);
+  void (*softcap_grad)(const SoftcapGradArgs&, Stream&);
+  void (*scatter_rows)(const ScatterRowsArgs&, Stream&);
+  void (*cross_entropy)(const CrossEntropyArgs&, Stream&);
+  void (*adamw)(const AdamWArgs&, Stream&);
+
+  // Optional: packs a weight into this table's own layout, read by linear when WeightView::packed is set. pack_bytes gives
+  // the size, 0 when this format is best read as stored.
+  size_t (*pack_bytes)(const WeightView&);
+  void (*pack)(const WeightView&, std::byte* dst, Stream&);
+};
+
+// Naive, double accumulation; every row present. The oracle of all tests.
+const Kernels& ref_kernels();
+// By name: "auto" (the best CPU table of this machine), "ref", "avx2", "avx512", "amx" …, "cuda"; Error{kUnsupported}
+// says what this machine and build have. Rows that a CPU table lacks are filled with ref's.
+const Kernels& kernels_by_name(std::string_view name);
+// The CPU names that kernels_by_name takes on this machine, best first, ending in "ref".
+std::vector<std::string_view> available_kernels();
+
+}  // namespace transom

@@ -1,0 +1,111 @@
+// Reference attention over packed or paged keys and values, one query head at a time, and its backward.
+// Mask, score modifications and sinks: kernels.h.
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "kernels/ref/row.h"
+
+namespace transom::ref {
+namespace {
+
+// What one query row sees: keys [begin, end) of its sequence, and where each lies.
+struct Visible {
+  const AttentionArgs& a;
+  int32_t seq, position, begin, end;
+
+  Visible(const AttentionArgs& args, int64_t t) : a(args), seq(0) {
+    const SequenceTable& q = a.seqs;
+    while (q.q_start[seq + 1] <= t) ++seq;
+    const int32_t len = q.kv_len[seq];
+    position = len - (q.q_start[seq + 1] - static_cast<int32_t>(t));
+    begin = 0;
+    end = a.mask.causal ? position + 1 : len;
+    if (a.mask.window > 0) {
+      begin = std::max(begin, position - a.mask.window + 1);
+      end = std::min(end, position + a.mask.window);
+    }
+  }
+  int64_t row(int32_t j) const {
+    const SequenceTable& q = a.seqs;
+    if (!q.pages) return q.q_start[seq] + j;
+    return int64_t{q.pages[int64_t{seq} * q.max_pages + j / q.page_size]} * q.page_size + j % q.page_size;
+  }
+  // The score of key j for head h, and the derivative of the score with respect to scale * q·k.
+  double score(int64_t t, int64_t h, int32_t j, double* slope = nullptr) const {
+    const int64_t hd = a.q.cols / a.heads, kv = h / (a.heads / a.kv_heads), r = row(j);
+    double x = 0;
+    for (int64_t i = 0; i < hd; ++i) x += load(a.q, t, h * hd + i) * load(a.k, r, kv * hd + i);
+    x *= a.scale;
+    if (slope) *slope = 1;
+    if (a.mod.softcap > 0) {
+      const double th = std::tanh(x / a.mod.softcap);
+      x = a.mod.softcap * th;
+      if (slope) *slope = 1 - th * th;
+    }
+    if (a.mod.alibi) x += double{a.mod.alibi[h]} * (j - position);
+    return x;
+  }
+};
+
+}  // namespace
+
+void kv_write(const KvWriteArgs& a, Stream& s) {
+  parallel(s, a.k.rows, [&](int64_t t) {
+    for (int64_t c = 0; c < a.k.cols; ++c) store(a.k_cache, a.slots[t], c, load(a.k, t, c));
+    for (int64_t c = 0; c < a.v.cols; ++c) store(a.v_cache, a.slots[t], c, load(a.v, t, c));
+  });
+}
+
+void attention(const AttentionArgs& a, Stream& s) {
+  const int64_t vd = a.out.cols / a.heads;
+  parallel(s, a.q.rows * a.heads, [&](int64_t i) {
+    const int64_t t = i / a.heads, h = i % a.heads, kv = h / (a.heads / a.kv_heads);
+    const Visible keys(a, t);
+    std::vector<double> p(keys.end - keys.begin);
+    double top = a.mod.sinks ? a.mod.sinks[h] : -std::numeric_limits<double>::infinity();
+    for (int32_t j = keys.begin; j < keys.end; ++j) top = std::max(top, p[j - keys.begin] = keys.score(t, h, j));
+    double sum = a.mod.sinks ? std::exp(a.mod.sinks[h] - top) : 0;
+    for (double& x : p) sum += x = std::exp(x - top);
+    std::vector<double> out(vd, 0.0);
+    for (int32_t j = keys.begin; j < keys.end; ++j) {
+      const int64_t r = keys.row(j);
+      for (int64_t c = 0; c < vd; ++c) out[c] += p[j - keys.begin] / sum * load(a.v, r, kv * vd + c);
+    }
+    for (int64_t c = 0; c < vd; ++c) store(a.out, t, h * vd + c, out[c]);
+    if (a.lse) a.lse[t * a.heads + h] = static_cast<float>(top + std::log(sum));
+  });
+}
+
+// dP = dout·v, dS = P (dP - Σ P dP); dq += scale dS k, dk += scale dS q, dv += P dout. Sinks take no gradient here.
+void attention_grad(const AttentionGradArgs& g, Stream& s) {
+  const AttentionArgs& a = g.forward;
+  const int64_t hd = a.q.cols / a.heads, vd = a.out.cols / a.heads, group = a.heads / a.kv_heads;
+  parallel(s, a.kv_heads, [&](int64_t kv) {  // one thread owns a kv head: its dk and dv have one writer
+    for (int64_t h = kv * group; h < (kv + 1) * group; ++h)
+      for (int64_t t = 0; t < a.q.rows; ++t) {
+        const Visible keys(a, t);
+        double delta = 0;
+        for (int64_t c = 0; c < vd; ++c) delta += load(g.dout, t, h * vd + c) * load(a.out, t, h * vd + c);
+        std::vector<double> dq(hd, 0.0);
+        for (int32_t j = keys.begin; j < keys.end; ++j) {
+          const int64_t r = keys.row(j);
+          double slope = 1, dp = 0;
+          const double p = std::exp(keys.score(t, h, j, &slope) - a.lse[t * a.heads + h]);
+          for (int64_t c = 0; c < vd; ++c) {
+            const double d = load(g.dout, t, h * vd + c);
+            dp += d * load(a.v, r, kv * vd + c);
+            accumulate(g.dv_acc, r, kv * vd + c, p * d);
+          }
+          const double ds = p * (dp - delta) * slope * a.scale;
+          for (int64_t c = 0; c < hd; ++c) {
+            dq[c] += ds * load(a.k, r, kv * hd + c);
+            accumulate(g.dk_acc, r, kv * hd + c, ds * load(a.q, t, h * hd + c));
+          }
+        }
+        for (int64_t c = 0; c < hd; ++c) accumulate(g.dq_acc, t, h * hd + c, dq[c]);
+      }
+  });
+}
+
+}  // namespace transom::ref

@@ -1,0 +1,127 @@
+// Reference element-wise rows: activations, sums, softcap, gathers, and their backward.
+#include <cmath>
+#include <numbers>
+
+#include "kernels/ref/row.h"
+
+namespace transom::ref {
+namespace {
+
+constexpr double kSqrt2OverPi = 0.7978845608028654, kGeluCubic = 0.044715;
+
+double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+
+double activate(Activation act, double x) {
+  switch (act) {
+    case Activation::kSilu: return x * sigmoid(x);
+    case Activation::kGelu: return 0.5 * x * (1 + std::erf(x / std::numbers::sqrt2));
+    case Activation::kGeluTanh: return 0.5 * x * (1 + std::tanh(kSqrt2OverPi * (x + kGeluCubic * x * x * x)));
+    case Activation::kRelu: return x > 0 ? x : 0;
+    case Activation::kTanh: return std::tanh(x);
+    case Activation::kSigmoid: return sigmoid(x);
+    case Activation::kQuickGelu: return x * sigmoid(1.702 * x);
+  }
+  return x;
+}
+
+double derivative(Activation act, double x) {
+  switch (act) {
+    case Activation::kSilu: return sigmoid(x) * (1 + x * (1 - sigmoid(x)));
+    case Activation::kGelu:
+      return 0.5 * (1 + std::erf(x / std::numbers::sqrt2)) + x * std::exp(-x * x / 2) / std::sqrt(2 * std::numbers::pi);
+    case Activation::kGeluTanh: {
+      const double th = std::tanh(kSqrt2OverPi * (x + kGeluCubic * x * x * x));
+      return 0.5 * (1 + th) + 0.5 * x * (1 - th * th) * kSqrt2OverPi * (1 + 3 * kGeluCubic * x * x);
+    }
+    case Activation::kRelu: return x > 0 ? 1 : 0;
+    case Activation::kTanh: return 1 - std::tanh(x) * std::tanh(x);
+    case Activation::kSigmoid: return sigmoid(x) * (1 - sigmoid(x));
+    case Activation::kQuickGelu: return sigmoid(1.702 * x) * (1 + 1.702 * x * (1 - sigmoid(1.702 * x)));
+  }
+  return 1;
+}
+
+}  // namespace
+
+void act_mul(const ActMulArgs& a, Stream& s) {
+  parallel(s, a.y.rows, [&](int64_t t) {
+    for (int64_t c = 0; c < a.y.cols; ++c) {
+      const double y = activate(a.act, load(a.gate, t, c));
+      store(a.y, t, c, a.up ? y * load(a.up, t, c) : y);
+    }
+  });
+}
+
+void act_mul_grad(const ActMulGradArgs& a, Stream& s) {
+  parallel(s, a.dy.rows, [&](int64_t t) {
+    for (int64_t c = 0; c < a.dy.cols; ++c) {
+      const double g = load(a.gate, t, c), dy = load(a.dy, t, c), up = a.up ? load(a.up, t, c) : 1;
+      accumulate(a.dgate_acc, t, c, dy * up * derivative(a.act, g));
+      if (a.dup_acc) accumulate(a.dup_acc, t, c, dy * activate(a.act, g));
+    }
+  });
+}
+
+void axpby(const AxpbyArgs& a, Stream& s) {
+  parallel(s, a.y.rows, [&](int64_t t) {
+    for (int64_t c = 0; c < a.y.cols; ++c)
+      store(a.y, t, c, a.a * load(a.x, t, c) + (a.b != 0.f ? a.b * load(a.y, t, c) : 0.0));
+  });
+}
+
+void softcap(const SoftcapArgs& a, Stream& s) {
+  parallel(s, a.y.rows, [&](int64_t t) {
+    for (int64_t c = 0; c < a.y.cols; ++c) store(a.y, t, c, a.cap * std::tanh(load(a.x, t, c) / a.cap));
+  });
+}
+
+void softcap_grad(const SoftcapGradArgs& a, Stream& s) {
+  parallel(s, a.dy.rows, [&](int64_t t) {
+    for (int64_t c = 0; c < a.dy.cols; ++c) {
+      const double r = load(a.y, t, c) / a.cap;
+      accumulate(a.dx_acc, t, c, load(a.dy, t, c) * (1 - r * r));
+    }
+  });
+}
+
+void gather_rows(const GatherRowsArgs& a, Stream& s) {
+  parallel(s, a.y.rows, [&](int64_t t) {
+    for (int64_t c = 0; c < a.y.cols; ++c) store(a.y, t, c, load(a.x, a.rows[t], c));
+  });
+}
+
+void scatter_rows(const ScatterRowsArgs& a, Stream&) {  // one thread: several rows may add to one target
+  for (int64_t t = 0; t < a.x.rows; ++t)
+    for (int64_t c = 0; c < a.x.cols; ++c) accumulate(a.y_acc, a.rows[t], c, a.scale * load(a.x, t, c));
+}
+
+void cross_entropy(const CrossEntropyArgs& a, Stream& s) {
+  parallel(s, a.logits.rows, [&](int64_t t) {
+    const int64_t V = a.logits.cols;
+    const int32_t label = a.labels[t];
+    double top = load(a.logits, t, 0), sum = 0;
+    for (int64_t c = 0; c < V; ++c) top = std::max(top, load(a.logits, t, c));
+    for (int64_t c = 0; c < V; ++c) sum += std::exp(load(a.logits, t, c) - top);
+    a.loss[t] = label < 0 ? 0.f : static_cast<float>(top + std::log(sum) - load(a.logits, t, label));
+    if (!a.dlogits) return;
+    for (int64_t c = 0; c < V; ++c) {
+      const double p = std::exp(load(a.logits, t, c) - top) / sum;
+      store(a.dlogits, t, c, label < 0 ? 0.0 : a.scale * (p - (c == label ? 1.0 : 0.0)));
+    }
+  });
+}
+
+void adamw(const AdamWArgs& a, Stream&) {
+  const double c1 = 1 - std::pow(double{a.beta1}, static_cast<double>(a.step));
+  const double c2 = 1 - std::pow(double{a.beta2}, static_cast<double>(a.step));
+  for (int64_t i = 0; i < a.size; ++i) {
+    const double g = a.grad[i];
+    const double m = a.beta1 * a.m[i] + (1.0 - a.beta1) * g, v = a.beta2 * a.v[i] + (1.0 - a.beta2) * g * g;
+    const double p = a.param[i] * (1.0 - double{a.lr} * a.weight_decay);
+    a.m[i] = static_cast<float>(m);
+    a.v[i] = static_cast<float>(v);
+    a.param[i] = static_cast<float>(p - a.lr * (m / c1) / (std::sqrt(v / c2) + a.eps));
+  }
+}
+
+}  // namespace transom::ref

@@ -1,0 +1,92 @@
+// Reference linear and embedding: y = alpha * x Wᵀ + bias + beta * y with every weight row dequantized once and products
+// summed in double, in a fixed order of eight interleaved partial sums (so that a baseline compiler can vectorize it).
+#include <vector>
+
+#include "kernels/ref/row.h"
+#include "tensor/quant.h"
+
+namespace transom::ref {
+namespace {
+
+double dot(const double* a, const double* b, int64_t n) {
+  double s[8] = {};
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8)
+    for (int j = 0; j < 8; ++j) s[j] += a[i + j] * b[i + j];
+  for (; i < n; ++i) s[0] += a[i] * b[i];
+  return ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
+}
+
+// One weight row as doubles; `tmp` holds it as float.
+void weight_row(const WeightView& w, int64_t r, std::vector<float>& tmp, std::vector<double>& out) {
+  tmp.resize(w.cols);
+  out.resize(w.cols);
+  dequantize_row(w.dtype, w.row(r), tmp.data(), w.cols);
+  for (int64_t c = 0; c < w.cols; ++c) out[c] = tmp[c];
+}
+
+}  // namespace
+
+void embedding(const EmbeddingArgs& a, Stream& s) {
+  parallel(s, a.y.rows, [&](int64_t t) {
+    std::vector<float> row(a.y.cols);
+    dequantize_row(a.weight.dtype, a.weight.row(a.ids[t]), row.data(), a.y.cols);
+    for (int64_t c = 0; c < a.y.cols; ++c) store(a.y, t, c, double{row[c]} * a.scale);
+  });
+}
+
+void linear(const LinearArgs& a, Stream& s) {
+  const int64_t T = a.x.rows, K = a.x.cols;
+  auto* x = reinterpret_cast<double*>(s.scratch(sizeof(double) * T * K));
+  parallel(s, T, [&](int64_t t) {
+    for (int64_t k = 0; k < K; ++k) x[t * K + k] = load(a.x, t, k);
+  });
+  s.team->run([&](int rank, int size) {
+    std::vector<float> tmp;
+    std::vector<double> w;
+    for (const LinearSegment& g : a.segments) {
+      const TeamRange range = team_range(g.weight.rows, rank, size);
+      for (int64_t n = range.begin; n < range.end; ++n) {
+        weight_row(g.weight, n, tmp, w);
+        for (int64_t t = 0; t < T; ++t) {
+          double y = a.alpha * dot(x + t * K, w.data(), K);
+          if (g.bias) y += g.bias[n];
+          if (a.beta != 0.f) y += a.beta * load(g.y, t, n);
+          store(g.y, t, n, y);
+        }
+      }
+    }
+  });
+}
+
+void linear_grad_input(const LinearGradInputArgs& a, Stream& s) {
+  parallel(s, a.dy.rows, [&](int64_t t) {
+    std::vector<float> tmp;
+    std::vector<double> w, sum(a.weight.cols, 0.0);
+    for (int64_t n = 0; n < a.weight.rows; ++n) {
+      weight_row(a.weight, n, tmp, w);
+      const double d = load(a.dy, t, n);
+      for (int64_t k = 0; k < a.weight.cols; ++k) sum[k] += d * w[k];
+    }
+    for (int64_t k = 0; k < a.weight.cols; ++k) accumulate(a.dx_acc, t, k, a.alpha * sum[k]);
+  });
+}
+
+void linear_grad_weight(const LinearGradWeightArgs& a, Stream& s) {
+  const int64_t T = a.x.rows, K = a.x.cols;
+  parallel(s, a.dy.cols, [&](int64_t n) {
+    std::vector<double> sum(K, 0.0);
+    double bias = 0;
+    for (int64_t t = 0; t < T; ++t) {
+      const double d = load(a.dy, t, n);
+      bias += d;
+      if (a.dw_acc)
+        for (int64_t k = 0; k < K; ++k) sum[k] += d * load(a.x, t, k);
+    }
+    if (a.dw_acc)
+      for (int64_t k = 0; k < K; ++k) accumulate(a.dw_acc, n, k, a.alpha * sum[k]);
+    if (a.db_acc) a.db_acc[n] += static_cast<float>(bias);
+  });
+}
+
+}  // namespace transom::ref

@@ -1,0 +1,50 @@
+// The reference table: see kernels.h.
+#include <cstring>
+
+#include "kernels/ref/row.h"
+#include "tensor/arena.h"
+
+namespace transom {
+namespace {
+
+void copy(void* dst, const void* src, size_t bytes, Stream&) { std::memcpy(dst, src, bytes); }
+void fill_zero(void* dst, size_t bytes, Stream&) { std::memset(dst, 0, bytes); }
+
+}  // namespace
+
+const Kernels& ref_kernels() {
+  static constexpr Kernels table = {
+      .name = "ref",
+      .allocate = host_memory,
+      .copy_to_device = copy,
+      .copy_to_host = copy,
+      .fill_zero = fill_zero,
+      .embedding = ref::embedding,
+      .linear = ref::linear,
+      .rms_norm = ref::rms_norm,
+      .layer_norm = ref::layer_norm,
+      .rope_table = ref::rope_table,
+      .rope = ref::rope,
+      .kv_write = ref::kv_write,
+      .attention = ref::attention,
+      .act_mul = ref::act_mul,
+      .axpby = ref::axpby,
+      .softcap = ref::softcap,
+      .gather_rows = ref::gather_rows,
+      .linear_grad_input = ref::linear_grad_input,
+      .linear_grad_weight = ref::linear_grad_weight,
+      .rms_norm_grad = ref::rms_norm_grad,
+      .layer_norm_grad = ref::layer_norm_grad,
+      .attention_grad = ref::attention_grad,
+      .act_mul_grad = ref::act_mul_grad,
+      .softcap_grad = ref::softcap_grad,
+      .scatter_rows = ref::scatter_rows,
+      .cross_entropy = ref::cross_entropy,
+      .adamw = ref::adamw,
+      .pack_bytes = nullptr,
+      .pack = nullptr,
+  };
+  return table;
+}
+
+}  // namespace transom

@@ -1,0 +1,65 @@
+// Loading and storing activation elements for the reference kernels: plain, one element at a time, any activation type.
+#pragma once
+
+#include "base/error.h"
+#include "base/threads.h"
+#include "kernels/kernels.h"
+#include "tensor/half.h"
+
+namespace transom::ref {
+
+inline double load(const ConstView& v, int64_t r, int64_t c) {
+  switch (v.dtype) {
+    case DType::kF32: return v.row<float>(r)[c];
+    case DType::kBF16: return bf16_to_f32(v.row<uint16_t>(r)[c]);
+    case DType::kF16: return f16_to_f32(v.row<uint16_t>(r)[c]);
+    default: fail(Code::kInternal, "ref kernel", "expected F32, BF16 or F16 activations, got {}", name(v.dtype));
+  }
+}
+
+inline void store(const View& v, int64_t r, int64_t c, double x) {
+  const float f = static_cast<float>(x);
+  switch (v.dtype) {
+    case DType::kF32: v.row<float>(r)[c] = f; return;
+    case DType::kBF16: v.row<uint16_t>(r)[c] = f32_to_bf16(f); return;
+    case DType::kF16: v.row<uint16_t>(r)[c] = f32_to_f16(f); return;
+    default: fail(Code::kInternal, "ref kernel", "expected F32, BF16 or F16 activations, got {}", name(v.dtype));
+  }
+}
+
+inline void accumulate(const View& v, int64_t r, int64_t c, double x) { v.row<float>(r)[c] += static_cast<float>(x); }
+
+// f(i) for i in [0, n), each index on one thread.
+template <class F>
+void parallel(Stream& s, int64_t n, F&& f) {
+  s.team->run([&](int rank, int size) {
+    const TeamRange r = team_range(n, rank, size);
+    for (int64_t i = r.begin; i < r.end; ++i) f(i);
+  });
+}
+
+// Each is one row of the table; see kernels.h.
+void embedding(const EmbeddingArgs&, Stream&);
+void linear(const LinearArgs&, Stream&);
+void rms_norm(const NormArgs&, Stream&);
+void layer_norm(const NormArgs&, Stream&);
+void rope_table(const RopeTableArgs&, Stream&);
+void rope(const RopeArgs&, Stream&);
+void kv_write(const KvWriteArgs&, Stream&);
+void attention(const AttentionArgs&, Stream&);
+void act_mul(const ActMulArgs&, Stream&);
+void axpby(const AxpbyArgs&, Stream&);
+void softcap(const SoftcapArgs&, Stream&);
+void gather_rows(const GatherRowsArgs&, Stream&);
+void linear_grad_input(const LinearGradInputArgs&, Stream&);
+void linear_grad_weight(const LinearGradWeightArgs&, Stream&);
+void rms_norm_grad(const NormGradArgs&, Stream&);
+void layer_norm_grad(const NormGradArgs&, Stream&);
+void attention_grad(const AttentionGradArgs&, Stream&);
+void act_mul_grad(const ActMulGradArgs&, Stream&);
+void softcap_grad(const SoftcapGradArgs&, Stream&);
+void scatter_rows(const ScatterRowsArgs&, Stream&);
+void cross_entropy(const CrossEntropyArgs&, Stream&);
+void adamw(const AdamWArgs&, Stream&);
+
+}  // namespace transom::ref
