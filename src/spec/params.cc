@@ -1,0 +1,59 @@
+// ParamTable and Scope: see params.h.
+#include "spec/params.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace transom {
+
+Param* ParamTable::add(Param p) {
+  if (find(p.name)) fail(Code::kInternal, p.name, "expected one declaration of a parameter, got two");
+  blocks_ = std::max(blocks_, p.block + 1);
+  return &rows_.emplace_back(std::move(p));
+}
+
+Param* ParamTable::find(std::string_view name) {
+  for (Param& p : rows_)
+    if (p.name == name) return &p;
+  return nullptr;
+}
+
+Scope Scope::operator/(std::string_view name) const {
+  Scope s = *this;
+  if (!s.name_.empty() && !name.empty()) s.name_ += '.';
+  s.name_ += name;
+  return s;
+}
+
+Scope Scope::in_block(int32_t block) const {
+  Scope s = *this;
+  s.block_ = block;
+  return s;
+}
+
+Param* Scope::add(std::string_view name, ParamKind kind, int64_t rows, int64_t cols, Split split, bool optional) const {
+  return params_->add({.name = (*this / name).name_, .kind = kind, .rows = rows, .cols = cols, .split = split,
+                       .optional = optional, .block = block_, .weight = {}});
+}
+
+Param* Scope::matrix(std::string_view name, int64_t rows, int64_t cols, Split split, bool optional) const {
+  return add(name, ParamKind::kMatrix, rows, cols, split, optional);
+}
+
+Param* Scope::vector(std::string_view name, int64_t size, Split split, bool optional) const {
+  return add(name, ParamKind::kVector, 1, size, split, optional);
+}
+
+int32_t Scope::state(const StateSpec& spec) const {
+  states_->push_back(spec);
+  return static_cast<int32_t>(states_->size()) - 1;
+}
+
+std::vector<Scope> layers(const Scope& prefix, int64_t n) {
+  std::vector<Scope> out;
+  for (int64_t i = 0; i < n; ++i) out.push_back((prefix / std::to_string(i)).in_block(static_cast<int32_t>(i)));
+  return out;
+}
+
+}  // namespace transom

@@ -1,0 +1,84 @@
+// A parameter is declared once, by constructing a layer: `Linear(s / "q_proj", in, out, Split::kOut)` adds one row to the
+// ParamTable. Loader, streamer, quantizer, tensor parallelism, LoRA, optimizer and exporter all read that table.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace transom {
+
+// How a parameter is divided among tensor-parallel ranks: by output rows, by input columns, or not at all. `unit` rows (or
+// columns) stay together (a head, a quantization block).
+struct Split {
+  enum class Axis : uint8_t { kNone, kOut, kIn } axis = Axis::kNone;
+  int64_t unit = 1;
+};
+
+enum class ParamKind : uint8_t {
+  kMatrix,     // [rows, cols], any format; linear and embedding read it
+  kVector,     // [1, cols], held as F32: norms and biases
+};
+
+struct Param {
+  std::string name;  // as Hugging Face names it: "model.layers.0.self_attn.q_proj.weight"
+  ParamKind kind = ParamKind::kMatrix;
+  int64_t rows = 0, cols = 0;
+  Split split;
+  bool optional = false;       // may be absent from the checkpoint (a bias, a tied head): `weight` then stays empty
+  int32_t block = -1;          // the decoder block that it belongs to; -1 outside
+  Weight weight;               // filled by the loader, or for the time of a lease by the streamer
+};
+
+class ParamTable {
+ public:
+  ParamTable() = default;
+  ParamTable(const ParamTable&) = delete;  // layers hold pointers to rows
+  ParamTable& operator=(const ParamTable&) = delete;
+
+  Param* add(Param p);  // a second row of the same name is Code::kInternal
+  std::deque<Param>& rows() { return rows_; }
+  const std::deque<Param>& rows() const { return rows_; }
+  Param* find(std::string_view name);
+  int32_t blocks() const { return blocks_; }  // number of block indices in use
+
+ private:
+  std::deque<Param> rows_;
+  int32_t blocks_ = 0;
+};
+
+// What a mixer keeps between steps for one token, registered by its layer; the pool groups equal specs.
+struct StateSpec {
+  int64_t k_dim = 0, v_dim = 0;  // elements per token
+  int32_t window = 0;            // tokens that stay visible; 0 means all
+  bool operator==(const StateSpec&) const = default;
+};
+
+// Where a layer stands in the model: a name prefix, the tables it registers in, and its block.
+class Scope {
+ public:
+  Scope(ParamTable& params, std::vector<StateSpec>& states) : params_(&params), states_(&states) {}
+  Scope operator/(std::string_view name) const;
+  Scope in_block(int32_t block) const;
+
+  Param* matrix(std::string_view name, int64_t rows, int64_t cols, Split split = {}, bool optional = false) const;
+  Param* vector(std::string_view name, int64_t size, Split split = {}, bool optional = false) const;
+  int32_t state(const StateSpec& spec) const;  // the index of this layer's state
+  const std::string& name() const { return name_; }
+
+ private:
+  Param* add(std::string_view name, ParamKind kind, int64_t rows, int64_t cols, Split split, bool optional) const;
+  ParamTable* params_;
+  std::vector<StateSpec>* states_;
+  std::string name_;
+  int32_t block_ = -1;
+};
+
+// The scopes of layers prefix.0 … prefix.(n-1), each a block of its own.
+std::vector<Scope> layers(const Scope& prefix, int64_t n);
+
+}  // namespace transom
