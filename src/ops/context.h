@@ -1,0 +1,73 @@
+// Ctx: all that a forward pass needs beside the weights, passed explicitly: kernels, stream, arena, the batch description,
+// state views, tape, adapters, observer. One Ctx serves one step of one engine; layers own no run-time state.
+#pragma once
+
+#include <functional>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "spec/params.h"
+#include "tensor/arena.h"
+
+namespace transom {
+
+class Residency;
+class Tape;
+
+// The rows of a step. Arrays are in the device's memory and persist for the engine's life; numbers are host values.
+struct Batch {
+  int64_t rows = 0;
+  const int32_t* ids = nullptr;         // [T]
+  const int32_t* positions = nullptr;   // [T]
+  const int32_t* token_types = nullptr; // [T] or null (BERT's segments)
+  int64_t max_position = 0;             // the longest sequence, state included: decides length-dependent rope
+  SequenceTable packed;                 // the sequences without state (pages == null)
+  std::vector<SequenceTable> paged;     // one a state group
+  std::vector<const int32_t*> slots;    // one a state group: [T]
+  const int32_t* logit_rows = nullptr;  // rows whose logits are wanted; null means all
+  int64_t logit_count = 0;
+};
+
+// The caches of one layer: rows of pages, and the group whose page tables address them.
+struct KvState {
+  View k, v;
+  int32_t group = 0;
+};
+
+// A LoRA adapter: y += scale * (x Aᵀ) Bᵀ for the params it names. A [r, in], B [out, r].
+struct LoraFactors {
+  Weight a, b;
+  float scale = 1.f;
+};
+struct Adapter {
+  std::unordered_map<const Param*, LoraFactors> factors;
+};
+// Rows [begin, begin + count) of the step go through `adapter`.
+struct AdapterRows {
+  int64_t begin = 0, count = 0;
+  const Adapter* adapter = nullptr;
+};
+
+struct RopeTables {
+  const void* key = nullptr;  // the RopeSpec that made it
+  Tensor cos, sin;
+};
+
+struct Ctx {
+  const Kernels& kernels;
+  Stream& stream;
+  Arena& arena;
+  DType dtype = DType::kF32;  // of activations
+  Batch batch;
+  std::vector<KvState> states;  // by the index that Scope::state gave; empty: no state (encoders, training)
+  std::vector<AdapterRows> adapters;
+  Residency* residency = nullptr;
+  Tape* tape = nullptr;
+  std::vector<RopeTables> rope;  // computed once a step, shared by all layers
+  // Called with each tap of the definition ("embed", "layers.3", "norm") when set.
+  std::function<void(std::string_view name, const Tensor&)> observer;
+};
+
+}  // namespace transom

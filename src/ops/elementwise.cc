@@ -1,0 +1,67 @@
+// Activations, softcap, row gathers and the loss.
+#include <vector>
+
+#include "ops/require.h"
+
+namespace transom::ops {
+
+Tensor act_mul(Ctx& cx, const Tensor& gate, const Tensor& up, Activation act) {
+  Tensor y = cx.tape ? cx.arena.tensor(cx.dtype, gate.rows(), gate.cols()) : gate;
+  cx.kernels.act_mul({.gate = gate.view, .up = up.view, .y = y.view, .act = act}, cx.stream);
+  if (cx.tape) {
+    y.node = -1;
+    cx.tape->track(y);
+    cx.tape->record([gate, up, y, act](Ctx& cx) {
+      if (!cx.tape->has_grad(y)) return;
+      ActMulGradArgs g{.gate = gate.view, .up = up.view, .dy = cx.tape->grad(cx, y), .dgate_acc = cx.tape->grad(cx, gate),
+                       .dup_acc = {}, .act = act};
+      if (up) g.dup_acc = cx.tape->grad(cx, up);
+      require(cx, cx.kernels.act_mul_grad, "act_mul_grad")(g, cx.stream);
+    });
+  }
+  return y;
+}
+
+Tensor softcap(Ctx& cx, const Tensor& x, float cap) {
+  Tensor y = cx.tape ? cx.arena.tensor(x.dtype(), x.rows(), x.cols()) : x;
+  cx.kernels.softcap({.x = x.view, .y = y.view, .cap = cap}, cx.stream);
+  if (cx.tape) {
+    cx.tape->track(y);
+    cx.tape->record([x, y, cap](Ctx& cx) {
+      if (!cx.tape->has_grad(y)) return;
+      require(cx, cx.kernels.softcap_grad, "softcap_grad")(
+          {.y = y.view, .dy = cx.tape->grad(cx, y), .dx_acc = cx.tape->grad(cx, x), .cap = cap}, cx.stream);
+    });
+  }
+  return y;
+}
+
+Tensor gather_rows(Ctx& cx, const Tensor& x, const int32_t* rows, int64_t count) {
+  Tensor y = cx.arena.tensor(cx.dtype, count, x.cols());
+  cx.kernels.gather_rows({.x = x.view, .rows = rows, .y = y.view}, cx.stream);
+  if (cx.tape) {
+    cx.tape->track(y);
+    cx.tape->record([x, y, rows](Ctx& cx) {
+      if (!cx.tape->has_grad(y)) return;
+      require(cx, cx.kernels.scatter_rows, "scatter_rows")(
+          {.x = cx.tape->grad(cx, y), .rows = rows, .y_acc = cx.tape->grad(cx, x)}, cx.stream);
+    });
+  }
+  return y;
+}
+
+double cross_entropy(Ctx& cx, const Tensor& logits, const int32_t* labels, int64_t counted) {
+  CHECK(counted > 0);
+  auto* loss = reinterpret_cast<float*>(cx.arena.allocate(sizeof(float) * logits.rows()));
+  CrossEntropyArgs a{.logits = logits.view, .labels = labels, .loss = loss, .dlogits = {},
+                     .scale = static_cast<float>(1.0 / static_cast<double>(counted))};
+  if (cx.tape) a.dlogits = cx.tape->grad(cx, logits);
+  require(cx, cx.kernels.cross_entropy, "cross_entropy")(a, cx.stream);
+  std::vector<float> host(logits.rows());
+  cx.kernels.copy_to_host(host.data(), loss, sizeof(float) * host.size(), cx.stream);
+  double sum = 0;
+  for (const float x : host) sum += x;
+  return sum / static_cast<double>(counted);
+}
+
+}  // namespace transom::ops

@@ -1,0 +1,68 @@
+// The operations that layers are written in: each checks its shapes, calls the device's kernel (the only caller), and,
+// when the context has a tape, records its backward. Values are packed rows [T, cols]. Shape mistakes are our own bugs
+// (Error{kInternal}); a missing kernel row is Error{kUnsupported} naming the op and the table.
+#pragma once
+
+#include <span>
+
+#include "ops/context.h"
+#include "ops/tape.h"
+
+namespace transom::ops {
+
+// y [T, D] = scale * W[ids]; ids is [rows] in device memory.
+Tensor embedding(Ctx& cx, const Param& table, const int32_t* ids, int64_t rows, float scale = 1.f);
+
+// One linear map of a fused set that shares its input; bias may be null or an absent optional parameter.
+struct LinearParam {
+  const Param* weight;
+  const Param* bias;
+};
+// out[i] [T, N_i] = x W_iᵀ + b_i, plus the adapters of the rows' sequences. Outputs are adjacent columns of one buffer.
+void linear(Ctx& cx, const Tensor& x, std::span<const LinearParam> params, std::span<Tensor> out);
+Tensor linear(Ctx& cx, const Tensor& x, const LinearParam& param);
+
+enum class Norm : uint8_t { kRms, kLayer };
+struct NormParam {
+  Norm kind = Norm::kRms;
+  const Param* weight = nullptr;
+  const Param* bias = nullptr;
+  float eps = 1e-6f, weight_offset = 0.f;
+};
+// y = norm(x); with groups > 1, of each of the row's `groups` vectors.
+Tensor norm(Ctx& cx, const Tensor& x, const NormParam& p, int64_t groups = 1);
+// s = x + scale * pending, y = norm(s), in one pass. Without a tape s is written over x.
+struct AddNorm {
+  Tensor sum, y;
+};
+AddNorm add_norm(Ctx& cx, const Tensor& x, const Tensor& pending, const NormParam& p, float scale = 1.f);
+// x + scale * pending; without a tape written over x.
+Tensor add(Ctx& cx, const Tensor& x, const Tensor& pending, float scale = 1.f);
+
+// Rotates heads of x in place by the step's tables (also on a tape: no op needs the unrotated value).
+void rope(Ctx& cx, Tensor& x, const RopeTables& tables, int64_t heads, bool interleaved);
+// cos and sin for the step's positions; inv_freq is a host array.
+RopeTables rope_tables(Ctx& cx, std::span<const float> inv_freq, float scale);
+
+struct AttentionParam {
+  int64_t heads = 1, kv_heads = 1;
+  float scale = 1.f;
+  AttentionMask mask;
+  float softcap = 0.f;
+  const Param* sinks = nullptr;
+  int32_t state = -1;  // where keys and values are kept; -1 for none
+};
+// q [T, H*hd], k and v [T, kv_heads*hd] -> [T, H*v_hd]. With state: writes k and v, then attends over all that is kept.
+Tensor attention(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionParam& p);
+
+// act(gate) * up, or act(gate) when up is absent.
+Tensor act_mul(Ctx& cx, const Tensor& gate, const Tensor& up, Activation act);
+Tensor softcap(Ctx& cx, const Tensor& x, float cap);
+// x[rows], rows [count] in device memory.
+Tensor gather_rows(Ctx& cx, const Tensor& x, const int32_t* rows, int64_t count);
+
+// Mean negative log-likelihood over labels that are not -100 (their number, `counted`, is the caller's). Labels [T] in device
+// memory. With a tape the gradient of the mean is put into logits' slot. Returns the loss on the host.
+double cross_entropy(Ctx& cx, const Tensor& logits, const int32_t* labels, int64_t counted);
+
+}  // namespace transom::ops
