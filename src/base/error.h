@@ -17,6 +17,9 @@ template <class... Args>
   throw Error(code, fmt::format(f, std::forward<Args>(args)...), std::string(context));
 }
 
+// Text from a file for use in a message: in single quotes, at most `limit` bytes, control bytes and broken UTF-8 as '?'.
+std::string quoted(std::string_view text, size_t limit = 100);
+
 }  // namespace transom
 
 // Checks an invariant of our own code; a failure is a bug (Code::kInternal), never a user's mistake.
