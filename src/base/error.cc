@@ -26,7 +26,7 @@ size_t utf8_length(std::string_view s) {
 
 }  // namespace
 
-std::string quoted(std::string_view text, size_t limit) {
+std::string quote(std::string_view text, size_t limit) {
   std::string out = "'";
   for (size_t i = 0; i < text.size();) {
     if (i >= limit) return out + "…'";

@@ -18,7 +18,7 @@ template <class... Args>
 }
 
 // Text from a file for use in a message: in single quotes, at most `limit` bytes, control bytes and broken UTF-8 as '?'.
-std::string quoted(std::string_view text, size_t limit = 100);
+std::string quote(std::string_view text, size_t limit = 100);
 
 }  // namespace transom
 

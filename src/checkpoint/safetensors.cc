@@ -46,7 +46,7 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
     if (level_ == Level::kTensor) field_key(k);
     else if (level_ == Level::kMetadata) metadata_key_ = k;
     else {
-      if (!names_.insert(k).second) error("each key once, got {} twice", quoted(k));
+      if (!names_.insert(k).second) error("each key once, got {} twice", quote(k));
       name_ = k;
     }
     return true;
@@ -92,12 +92,12 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
     if (ignored()) return true;
     if (level_ == Level::kMetadata) {
       if (!out_.metadata.emplace(metadata_key_, s).second)
-        error("each key of __metadata__ once, got {} twice", quoted(metadata_key_));
+        error("each key of __metadata__ once, got {} twice", quote(metadata_key_));
       return true;
     }
     if (level_ != Level::kTensor || field_ != Field::kDType) wrong("a string");
     const std::optional<DType> t = safetensors_dtype(s);
-    if (!t) error("a dtype of the format, got {}{}", quoted(s), where());
+    if (!t) error("a dtype of the format, got {}{}", quote(s), where());
     tensor_.dtype = *t;
     return true;
   }
@@ -105,7 +105,7 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
   bool null() override { return ignored() || wrong("null"); }
   bool boolean(bool) override { return ignored() || wrong("a boolean"); }
   bool number_integer(int64_t) override { return ignored() || wrong("a negative number"); }
-  bool number_float(double, const std::string&) override { return ignored() || wrong("a fraction"); }
+  bool number_float(double, const std::string&) override { return ignored() || wrong("a fraction or a number beyond 2^63"); }
   bool binary(Json::binary_t&) override { return wrong("binary data"); }
 
   bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception&) override {
@@ -130,7 +130,7 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
     if (field_ == Field::kDType) error("a dtype's name, got {}{}", what, where());
     error("a list of whole numbers for {}, got {}{}", field_ == Field::kShape ? "shape" : "data_offsets", what, where());
   }
-  std::string where() const { return name_.empty() ? "" : " (tensor " + quoted(name_) + ")"; }
+  std::string where() const { return name_.empty() ? "" : " (tensor " + quote(name_) + ")"; }
 
   bool ignored() const { return skip_ > 0 || (level_ == Level::kTensor && field_ == Field::kOther); }
   bool deeper() { return ++skip_ > 0; }
@@ -148,7 +148,7 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
     field_ = k == "dtype" ? Field::kDType : k == "shape" ? Field::kShape : k == "data_offsets" ? Field::kOffsets : Field::kOther;
     if (field_ == Field::kOther) return;
     const unsigned bit = 1u << static_cast<int>(field_);
-    if (seen_ & bit) error("each field once, got {} twice{}", quoted(k), where());
+    if (seen_ & bit) error("each field once, got {} twice{}", quote(k), where());
     seen_ |= bit;
   }
 
@@ -192,10 +192,10 @@ void check_tiling(const std::vector<TensorEntry>& entries, uint64_t data_bytes, 
   for (const TensorEntry* e : order) {
     if (e->offset != end)
       fail(Code::kCorrupt, context, "expected tensors without gap or overlap, got a start at data byte {} where {} was due (tensor {})",
-           e->offset, end, quoted(e->name));
+           e->offset, end, quote(e->name));
     if (e->bytes > data_bytes - end)
       fail(Code::kCorrupt, context, "expected {} more bytes of data, got {}: the file is truncated (tensor {})", e->bytes,
-           data_bytes - end, quoted(e->name));
+           data_bytes - end, quote(e->name));
     end += e->bytes;
   }
   if (end != data_bytes)
@@ -238,9 +238,9 @@ std::string header_json(const std::vector<TensorToWrite>& tensors, const std::ma
     const std::optional<uint64_t> bytes = dense_bytes(t.dtype, t.shape);
     if (is_quantized(t.dtype) || !bytes || *bytes != t.data.size())
       fail(Code::kInvalidArgument, path, "expected a plain dtype and {} bytes for {}, got {} and {} (tensor {})",
-           bytes.value_or(0), shape_text(t.shape), name(t.dtype), t.data.size(), quoted(t.name));
+           bytes.value_or(0), shape_text(t.shape), name(t.dtype), t.data.size(), quote(t.name));
     if (t.name == "__metadata__" || header.contains(t.name))
-      fail(Code::kInvalidArgument, path, "expected unique tensor names, got {}", quoted(t.name));
+      fail(Code::kInvalidArgument, path, "expected unique tensor names, got {}", quote(t.name));
     header[t.name] = {{"dtype", name(t.dtype)}, {"shape", t.shape}, {"data_offsets", {offset, offset + *bytes}}};
     offset += *bytes;
   }

@@ -15,7 +15,7 @@ TensorSource::TensorSource(std::string path, CheckpointContents contents)
     const auto [it, fresh] = index_.emplace(e.name, i);
     if (fresh) continue;
     const TensorEntry& first = contents_.entries[it->second];
-    fail(Code::kCorrupt, path_, "expected each tensor once, got {} in {} and in {}", quoted(e.name),
+    fail(Code::kCorrupt, path_, "expected each tensor once, got {} in {} and in {}", quote(e.name),
          first.file ? first.file->path() : path_, e.file ? e.file->path() : path_);
   }
 }
@@ -27,7 +27,7 @@ const TensorEntry* TensorSource::find(std::string_view name) const {
 
 const TensorEntry& TensorSource::at(std::string_view name) const {
   const TensorEntry* e = find(name);
-  if (!e) fail(Code::kNotFound, path_, "expected the tensor {}, got none of that name", quoted(name));
+  if (!e) fail(Code::kNotFound, path_, "expected the tensor {}, got none of that name", quote(name));
   return *e;
 }
 

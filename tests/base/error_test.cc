@@ -19,6 +19,13 @@ TEST(Error, MessageNamesContext) {
   FAIL() << "fail() returned";
 }
 
+TEST(Error, QuotedTextIsOneBoundedLine) {
+  EXPECT_EQ(quote("a\nb\x7f"), "'a?b?'");
+  EXPECT_EQ(quote("\xc3\xa9\xff\xc3"), "'\xc3\xa9?" "?'");
+  EXPECT_EQ(quote("\xed\xa0\x80"), "'?" "?" "?'");  // a surrogate
+  EXPECT_EQ(quote(std::string(500, 'x'), 3), "'xxx…'");
+}
+
 TEST(Json, DeepNestingIsAnErrorNotACrash) {
   const std::string deep(100000, '[');
   EXPECT_THROW(parse_json(deep, "t"), Error);
