@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "text/piece.h"
 
 namespace transom::text {
 
@@ -20,10 +21,13 @@ struct AddedToken {
 };
 
 struct TokenizerModel {
-  enum class Kind { kBpe, kWordPiece, kUnigram, kWordLevel } kind = Kind::kBpe;
+  // kMergeByScore (merge_by_score.h) is the BPE of sentencepiece and tiktoken; kSentencePieceUnigram is sentencepiece's.
+  enum class Kind { kBpe, kWordPiece, kUnigram, kWordLevel, kMergeByScore, kSentencePieceUnigram } kind = Kind::kBpe;
   std::vector<std::string> tokens;                          // by id; "" where an id is unused
   std::vector<std::pair<std::string, std::string>> merges;  // BPE, in order of rank
-  std::vector<double> scores;                               // Unigram, by id (and sentencepiece BPE's merge order)
+  std::vector<double> scores;                               // by id: Unigram, kMergeByScore
+  std::vector<PieceType> types;                             // by id: kMergeByScore, kSentencePieceUnigram; empty: all normal
+  PieceType type(size_t id) const { return id < types.size() ? types[id] : PieceType::kNormal; }
   std::optional<std::string> unk_token;
   bool byte_fallback = false, ignore_merges = false, fuse_unk = false;
   std::string continuing_subword_prefix, end_of_word_suffix;
