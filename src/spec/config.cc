@@ -19,7 +19,7 @@ constexpr std::array kBenign = {
     "gradient_checkpointing", "return_dict", "output_hidden_states", "output_attentions", "use_return_dict", "torchscript",
     "id2label", "label2id", "problem_type", "finetuning_task", "task_specific_params", "chunk_size_feed_forward",
     "_attn_implementation", "_attn_implementation_autoset", "attn_implementation", "tokenizer_class", "prefix", "auto_map",
-    "cache_implementation", "unsloth_fixed", "unsloth_version", "language", "is_llama_config", "rope_interleaved",
+    "cache_implementation", "unsloth_fixed", "unsloth_version", "language", "is_llama_config",
     "transformers.js_config", "output_router_logits", "use_bfloat16", "tf_legacy_loss", "pruned_heads",
     // generation settings that transformers 4.x kept in config.json
     "max_length", "min_length", "do_sample", "early_stopping", "num_beams", "temperature", "top_k", "top_p", "typical_p",

@@ -32,17 +32,18 @@ Scope Scope::in_block(int32_t block) const {
   return s;
 }
 
-Param* Scope::add(std::string_view name, ParamKind kind, int64_t rows, int64_t cols, Split split, bool optional) const {
-  return params_->add({.name = (*this / name).name_, .kind = kind, .rows = rows, .cols = cols, .split = split,
-                       .optional = optional, .block = block_, .weight = {}});
+Param* Scope::add(Param p) const {
+  p.name = (*this / p.name).name_;
+  p.block = block_;
+  return params_->add(std::move(p));
 }
 
-Param* Scope::matrix(std::string_view name, int64_t rows, int64_t cols, Split split, bool optional) const {
-  return add(name, ParamKind::kMatrix, rows, cols, split, optional);
+Param* Scope::matrix(std::string_view name, int64_t rows, int64_t cols, Split split, const Param* tied) const {
+  return add({.name = std::string(name), .kind = ParamKind::kMatrix, .rows = rows, .cols = cols, .split = split, .tied = tied, .weight = {}});
 }
 
-Param* Scope::vector(std::string_view name, int64_t size, Split split, bool optional) const {
-  return add(name, ParamKind::kVector, 1, size, split, optional);
+Param* Scope::vector(std::string_view name, int64_t size, Split split) const {
+  return add({.name = std::string(name), .kind = ParamKind::kVector, .rows = 1, .cols = size, .split = split, .weight = {}});
 }
 
 int32_t Scope::state(const StateSpec& spec) const {

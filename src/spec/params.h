@@ -20,8 +20,8 @@ struct Split {
 };
 
 enum class ParamKind : uint8_t {
-  kMatrix,     // [rows, cols], any format; linear and embedding read it
-  kVector,     // [1, cols], held as F32: norms and biases
+  kMatrix,  // [rows, cols], any format; linear and embedding read it
+  kVector,  // [1, cols], held as F32: norms and biases
 };
 
 struct Param {
@@ -29,9 +29,9 @@ struct Param {
   ParamKind kind = ParamKind::kMatrix;
   int64_t rows = 0, cols = 0;
   Split split;
-  bool optional = false;       // may be absent from the checkpoint (a bias, a tied head): `weight` then stays empty
-  int32_t block = -1;          // the decoder block that it belongs to; -1 outside
-  Weight weight;               // filled by the loader, or for the time of a lease by the streamer
+  const Param* tied = nullptr;  // absent from the checkpoint or equal there: shares this parameter's weight
+  int32_t block = -1;           // the block that it belongs to; -1 outside
+  Weight weight;                // filled by the loader, or for the time of a lease by the streamer
 };
 
 class ParamTable {
@@ -65,13 +65,13 @@ class Scope {
   Scope operator/(std::string_view name) const;
   Scope in_block(int32_t block) const;
 
-  Param* matrix(std::string_view name, int64_t rows, int64_t cols, Split split = {}, bool optional = false) const;
-  Param* vector(std::string_view name, int64_t size, Split split = {}, bool optional = false) const;
+  Param* matrix(std::string_view name, int64_t rows, int64_t cols, Split split = {}, const Param* tied = nullptr) const;
+  Param* vector(std::string_view name, int64_t size, Split split = {}) const;
   int32_t state(const StateSpec& spec) const;  // the index of this layer's state
   const std::string& name() const { return name_; }
 
  private:
-  Param* add(std::string_view name, ParamKind kind, int64_t rows, int64_t cols, Split split, bool optional) const;
+  Param* add(Param p) const;
   ParamTable* params_;
   std::vector<StateSpec>* states_;
   std::string name_;

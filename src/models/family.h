@@ -1,0 +1,29 @@
+// What a family file provides: how config.json becomes a network, and how checkpoints name its tensors.
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "nn/network.h"
+#include "spec/config.h"
+#include "spec/rules.h"
+
+namespace transom {
+
+struct Family {
+  std::unique_ptr<nn::Network> (*build)(const Config& config, const Scope& root);
+  Rules rules;                    // for Hugging Face checkpoints
+  Rules gguf_rules;               // for GGUF files
+  std::string_view base_prefix;   // transformers' base_model_prefix: present in some checkpoints, absent in others
+  std::vector<std::string_view> config_keys;  // what transformers' config class defines, beyond the common keys
+};
+
+Family llama_family();
+Family gemma3_family();
+Family bert_family();
+
+// The GGUF names that all decoders share: token_embd, output_norm, output and the plain attention and feed-forward ones.
+Rules gguf_decoder_rules();
+
+}  // namespace transom

@@ -1,0 +1,16 @@
+// The architectures that run natively. registry.cc is the one file that lists their names.
+#pragma once
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "models/family.h"
+
+namespace transom {
+
+// The family of an entry of config.json's `architectures`; nullopt when it is not native.
+std::optional<Family> find_family(std::string_view architecture);
+std::vector<std::string_view> native_architectures();
+
+}  // namespace transom

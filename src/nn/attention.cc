@@ -1,0 +1,50 @@
+// Attention: see attention.h.
+#include "nn/attention.h"
+
+namespace transom::nn {
+namespace {
+
+using Axis = Split::Axis;
+
+std::vector<FusedLinear::Segment> projections(const AttentionSpec& a) {
+  const Split by_head{Axis::kOut, a.head_dim};
+  const Bias bias = a.qkv_bias ? Bias::kRequired : Bias::kNone;
+  return {{a.q, a.heads * a.head_dim, by_head, bias},
+          {a.k, a.kv_heads * a.head_dim, by_head, bias},
+          {a.v, a.kv_heads * a.head_dim, by_head, bias}};
+}
+
+}  // namespace
+
+Attention::Attention(const Scope& s, const AttentionSpec& spec)
+    : spec_(spec),
+      qkv_(s, spec.hidden, projections(spec)),
+      out_(s / spec.o, spec.heads * spec.head_dim, spec.hidden, {Axis::kIn, spec.head_dim},
+           spec.out_bias ? Bias::kRequired : Bias::kNone) {
+  if (spec.qk_norm) {
+    q_norm_.emplace(s / "q_norm", *spec.qk_norm);
+    k_norm_.emplace(s / "k_norm", *spec.qk_norm);
+  }
+  // A causal layer keeps its keys and values; an encoder's sees only the step's own rows.
+  if (spec.mask.causal)
+    state_ = s.state({.k_dim = spec.kv_heads * spec.head_dim, .v_dim = spec.kv_heads * spec.head_dim, .window = spec.mask.window});
+}
+
+Tensor Attention::forward(Ctx& cx, const Tensor& x) const {
+  std::vector<Tensor> qkv = qkv_.forward(cx, x);
+  Tensor &q = qkv[0], &k = qkv[1], &v = qkv[2];
+  if (q_norm_) {
+    q = q_norm_->forward(cx, q, spec_.heads);
+    k = k_norm_->forward(cx, k, spec_.kv_heads);
+  }
+  if (spec_.rope) {
+    const RopeTables t = spec_.rope->tables(cx);
+    ops::rope(cx, q, t, spec_.heads, spec_.rope->interleaved);
+    ops::rope(cx, k, t, spec_.kv_heads, spec_.rope->interleaved);
+  }
+  const ops::AttentionParam p{.heads = spec_.heads, .kv_heads = spec_.kv_heads, .scale = static_cast<float>(spec_.scale),
+                              .mask = spec_.mask, .softcap = static_cast<float>(spec_.softcap), .state = state_};
+  return out_.forward(cx, ops::attention(cx, q, k, v, p));
+}
+
+}  // namespace transom::nn

@@ -1,0 +1,41 @@
+// Multi-head attention with grouped keys and values (Vaswani et al. 2017; Ainslie et al. 2023): projections, optional
+// qk-norm and rotary positions, masked softmax over the state, output projection.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "nn/layer.h"
+#include "nn/linear.h"
+#include "nn/norm.h"
+#include "nn/rope.h"
+
+namespace transom::nn {
+
+struct AttentionSpec {
+  int64_t hidden = 0, heads = 0, kv_heads = 0, head_dim = 0;
+  double scale = 0;                      // of q·k
+  std::shared_ptr<const RopeSpec> rope;  // null: none; shared by the layers that use the same
+  std::optional<NormSpec> qk_norm;       // over each head of q and k
+  AttentionMask mask;
+  double softcap = 0;
+  bool qkv_bias = false, out_bias = false;
+  // Names of the projections and of the output projection, below the layer's scope.
+  std::string q = "q_proj", k = "k_proj", v = "v_proj", o = "o_proj";
+};
+
+class Attention final : public Layer {
+ public:
+  Attention(const Scope& s, const AttentionSpec& spec);
+  Tensor forward(Ctx& cx, const Tensor& x) const override;
+
+ private:
+  AttentionSpec spec_;
+  FusedLinear qkv_;
+  std::optional<NormLayer> q_norm_, k_norm_;
+  Linear out_;
+  int32_t state_ = -1;
+};
+
+}  // namespace transom::nn

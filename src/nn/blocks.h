@@ -1,0 +1,61 @@
+// The residual blocks that decoder and encoder layers are made of (x: residual stream, N: norms, f: mixer, g: feed-forward):
+//   PreNorm   x + f(N x);  x + g(N x)            Llama, Qwen, GPT-2 …
+//   Sandwich  x + N f(N x);  x + N g(N x)        Gemma 2 and 3
+//   PostNorm  N(x + f(x));  N(x + g(x))          BERT (Vaswani et al. 2017)
+// A family with a shape of its own brings its own Block.
+#pragma once
+
+#include <memory>
+
+#include "nn/layer.h"
+#include "nn/norm.h"
+
+namespace transom::nn {
+
+class Block {
+ public:
+  virtual ~Block() = default;
+  virtual Hidden forward(Ctx& cx, Hidden h) const = 0;
+};
+
+using LayerPtr = std::unique_ptr<const Layer>;
+
+// layer<Attention>(scope, spec)
+template <class L, class... Args>
+LayerPtr layer(Args&&... args) {
+  return std::make_unique<const L>(std::forward<Args>(args)...);
+}
+
+struct PreNorm final : Block {
+  NormLayer mixer_norm;
+  LayerPtr mixer;
+  NormLayer mlp_norm;
+  LayerPtr mlp;
+  float residual_scale = 1.f;  // multiplies both sublayers' outputs (Granite, MiniCPM)
+
+  PreNorm(NormLayer n1, LayerPtr f, NormLayer n2, LayerPtr g, float scale = 1.f);
+  Hidden forward(Ctx& cx, Hidden h) const override;
+};
+
+struct Sandwich final : Block {
+  NormLayer mixer_norm;
+  LayerPtr mixer;
+  NormLayer mixer_post_norm, mlp_norm;
+  LayerPtr mlp;
+  NormLayer mlp_post_norm;
+
+  Sandwich(NormLayer n1, LayerPtr f, NormLayer n2, NormLayer n3, LayerPtr g, NormLayer n4);
+  Hidden forward(Ctx& cx, Hidden h) const override;
+};
+
+struct PostNorm final : Block {
+  LayerPtr mixer;
+  NormLayer mixer_norm;
+  LayerPtr mlp;
+  NormLayer mlp_norm;
+
+  PostNorm(LayerPtr f, NormLayer n1, LayerPtr g, NormLayer n2);
+  Hidden forward(Ctx& cx, Hidden h) const override;
+};
+
+}  // namespace transom::nn

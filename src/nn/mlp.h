@@ -1,0 +1,33 @@
+// Feed-forward layers: gated, down(act(gate x) * up x) (Shazeer 2020), or plain, down(act(up x)).
+#pragma once
+
+#include <string>
+
+#include "nn/layer.h"
+#include "nn/linear.h"
+
+namespace transom::nn {
+
+struct MlpSpec {
+  int64_t hidden = 0, inner = 0;
+  Activation act = Activation::kSilu;
+  bool bias = false;
+  // Names below the layer's scope; an empty gate means a plain feed-forward.
+  std::string gate = "gate_proj", up = "up_proj", down = "down_proj";
+};
+
+class Mlp final : public Layer {
+ public:
+  Mlp(const Scope& s, const MlpSpec& spec);
+  Tensor forward(Ctx& cx, const Tensor& x) const override;
+
+ private:
+  Activation act_;
+  FusedLinear in_;
+  Linear down_;
+};
+
+// The activation that transformers calls by this name ("silu", "gelu_pytorch_tanh" …).
+Activation activation_by_name(const std::string& name, const std::string& origin);
+
+}  // namespace transom::nn

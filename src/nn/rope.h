@@ -1,0 +1,36 @@
+// Rotary position embeddings as values: the inverse frequencies and the factor on cos and sin, for each scaling that
+// transformers knows. Sources: Su et al. 2021; transformers modeling_rope_utils (default, linear, dynamic, yarn: Peng et al.
+// 2023, longrope: Ding et al. 2024, llama3).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ops/ops.h"
+#include "spec/config.h"
+
+namespace transom::nn {
+
+struct RopeSpec {
+  std::vector<float> inv_freq;  // [rotary_dim / 2]
+  double factor = 1;            // multiplies cos and sin
+  bool interleaved = false;     // pairs (2i, 2i + 1) instead of (i, i + half)
+  // Past `original` positions: dynamic NTK recomputes the base from the length; longrope switches to `long_inv_freq`.
+  int64_t original = 0;
+  std::vector<float> long_inv_freq;
+  double dynamic_factor = 0, base = 0;
+
+  // The frequencies for a step whose longest sequence has `length` tokens (the one-pass meaning).
+  std::vector<float> frequencies(int64_t length) const;
+  // This step's tables, computed on first use and shared by all layers with this spec.
+  RopeTables tables(Ctx& cx) const;
+};
+
+// Reads `rope_parameters` (transformers 5, also one object per layer type) or `rope_theta` with `rope_scaling` (4.x).
+// `layer_type` picks among per-layer-type parameters ("full_attention"); `default_theta` is the family's own default.
+RopeSpec rope_from_config(const Config& c, int64_t head_dim, double default_theta, const std::string& layer_type = "");
+
+// No scaling at all, with the given base.
+RopeSpec plain_rope(int64_t rotary_dim, double theta);
+
+}  // namespace transom::nn
