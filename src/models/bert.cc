@@ -35,7 +35,7 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
 
 Family bert_family() {
   return {.build = build,
-          .rules = {Drop{"embeddings.position_ids"}, Drop{"bert.embeddings.position_ids"}, Drop{"pooler.**"}, Drop{"bert.pooler.**"}},
+          .rules = {Drop{"embeddings.position_ids"}, Drop{"bert.embeddings.position_ids"}, Drop{"pooler.**"}, Drop{"bert.pooler.**"}, Drop{"cls.**"}},
           .gguf_rules = {},
           .base_prefix = "bert",
           .config_keys = {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",

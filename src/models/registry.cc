@@ -13,6 +13,7 @@ struct Row {
 };
 
 constexpr std::array kRows = {
+    Row{"BertForMaskedLM", bert_family},  // as an encoder: its head is not read yet
     Row{"BertModel", bert_family},
     Row{"Gemma3ForCausalLM", gemma3_family},
     Row{"LlamaForCausalLM", llama_family},
