@@ -39,7 +39,7 @@ using Names = std::vector<std::string>;
 TEST(Open, FixturesInEveryLayoutAreEqual) {
   const auto want = open_checkpoint(fixture_path("llama-mha"));
   ASSERT_GT(want->entries().size(), 10u);
-  for (const char* layout : {"llama-sharded", "llama-unindexed"}) {
+  for (const char* layout : {"llama-sharded", "llama-unindexed", "llama-bin", "llama-bin-sharded"}) {
     SCOPED_TRACE(layout);
     const auto got = open_checkpoint(fixture_path(layout));
     ASSERT_EQ(names(*got), names(*want));
