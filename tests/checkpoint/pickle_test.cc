@@ -103,10 +103,11 @@ TEST(Pickle, WrongTensors) {
   corrupt(tensor(kStorage, "K\0K\6K\1\x85"s), "a tuple, got an int");
   corrupt(tensor("K\1", "K\0K\6\x85K\1\x85"s), "a storage, got an int");
   corrupt(tensor(kStorage, "K\0("s + std::string(40, 'N') + "tK\1\x85"), "at most 16 dimensions");
-  corrupt(tensor("(U\7storagectorch\nFloatStorage\nU\0010U\3cpu\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7ftQ", "K\0K\6\x85K\1\x85"s), "a storage below 2^63 bytes");
-  corrupt(tensor("(U\7storagectorch.storage\nUntypedStorage\nU\0010U\3cpuK\6tQ", "K\0K\6\x85K\1\x85"s), "one dtype");
-  corrupt(tensor("(U\7storagectorch\nSize\nU\0010U\3cpuK\6tQ", "K\0K\6\x85K\1\x85"s), "a storage type, got Size");
-  corrupt(tensor("(U\6modulectorch\nFloatStorage\nU\0010U\3cpuK\6tQ", "K\0K\6\x85K\1\x85"s), "a persistent id of a storage");
+  const std::string id = "U\0010U\3cpu", rest = "K\0K\6\x85K\1\x85"s, huge = "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f";
+  corrupt(tensor("(U\7storagectorch\nFloatStorage\n" + id + huge + "tQ", rest), "a storage below 2^63 bytes");
+  corrupt(tensor("(U\7storagectorch.storage\nUntypedStorage\n" + id + "K\6tQ", rest), "one dtype");
+  corrupt(tensor("(U\7storagectorch\nSize\n" + id + "K\6tQ", rest), "a storage type, got Size");
+  corrupt(tensor("(U\6modulectorch\nFloatStorage\n" + id + "K\6tQ", rest), "a persistent id of a storage");
   corrupt("\x8a\x09" + std::string(9, '\1') + ".", "an integer of at most 8 bytes");
   corrupt("X\xff\xff\xff\xff.", "truncated");
   corrupt("\x8d\xff\xff\xff\xff\xff\xff\xff\xff.", "a string below 2^32 bytes");
@@ -116,8 +117,7 @@ TEST(Pickle, CyclesAndDepthAreHarmless) {
   EXPECT_EQ(parse("}q\0(U\1wh\0U\1x"s + kTensor + "u.").size(), 1u);
   EXPECT_EQ(parse("}q\0(U\nstate_dicth\0U\1x"s + kTensor + "u.").size(), 1u);
   corrupt("}q\0U\nstate_dicth\0s."s, "none among its 1 members");
-  std::string deep = "}U\1w" + kTensor + "sU\1d";
-  deep = "}(U\1w" + kTensor + "U\1d]" + std::string(100000, '\x85') + "u.";
+  const std::string deep = "}(U\1w" + kTensor + "U\1d]" + std::string(100000, '\x85') + "u.";
   EXPECT_EQ(parse(deep).size(), 1u);
 }
 
