@@ -41,6 +41,32 @@ TEST(Fixtures, AreWhole) {
   EXPECT_EQ(kinds, (std::set<std::string>{"embeddings", "logits"}));
 }
 
+TEST(Fixtures, RealModelGoldensAreWhole) {
+  for (const std::string name : {"smollm2", "gemma3-270m"}) {
+    SCOPED_TRACE(name);
+    const Json logits = read_json_file(fixture_path(name) + "/logits.json");
+    const auto sample = read_npy<float>(fixture_path(name) + "/sample.npy");
+    const auto top = read_npy<float>(fixture_path(name) + "/top.npy");
+    ASSERT_EQ(static_cast<size_t>(sample.rows()), logits.at("cases").size());
+    ASSERT_EQ(top.rows(), sample.rows());
+    for (int64_t i = 0; i < top.rows(); ++i) {
+      const auto ids = logits["cases"][static_cast<size_t>(i)].at("top_ids").get<std::vector<int64_t>>();
+      ASSERT_EQ(static_cast<int64_t>(ids.size()), top.cols());
+      const int64_t stride = logits.at("stride");
+      for (int64_t j = 0; j < top.cols(); ++j)
+        if (ids[static_cast<size_t>(j)] % stride == 0)
+          EXPECT_EQ(top.row(i)[j], sample.row(i)[ids[static_cast<size_t>(j)] / stride]);
+    }
+    EXPECT_EQ(read_npy<float>(fixture_path(name) + "/positions.npy").rows(),
+              static_cast<int64_t>(logits.at("positions_ids").size()));
+    EXPECT_EQ(read_npy<float>(fixture_path(name) + "/kl_nll.npy").rows(), 1999);
+    EXPECT_GT(read_npy<int32_t>(fixture_path(name) + "/kl_ids.npy").rows(), 2000);
+    const Json greedy = read_json_file(fixture_path(name) + "/greedy.json");
+    ASSERT_EQ(greedy.at("cases").size(), 20u);
+    for (const Json& c : greedy["cases"]) EXPECT_EQ(c.at("tokens").size(), 64u);
+  }
+}
+
 TEST(Npy, RefusesAnotherType) {
   const std::string file = fixture_path("llama-mha/logits_0.npy");
   EXPECT_EQ(read_npy<float>(file).shape, (std::vector<int64_t>{1, 112}));
