@@ -219,11 +219,13 @@ struct AdamWArgs {
 
 struct Kernels {
   const char* name;  // "ref", "avx2", "avx512", "cuda" …
+  bool host_memory;  // pointers are the host's: weights are read where the file is mapped
 
   // Memory of the device; copies are ordered with the stream, and a copy to the host has finished when it returns.
   std::shared_ptr<std::byte> (*allocate)(size_t bytes);
   void (*copy_to_device)(void* dst, const void* src, size_t bytes, Stream&);
   void (*copy_to_host)(void* dst, const void* src, size_t bytes, Stream&);
+  void (*copy_on_device)(void* dst, const void* src, size_t bytes, Stream&);
   void (*fill_zero)(void* dst, size_t bytes, Stream&);
 
   void (*embedding)(const EmbeddingArgs&, Stream&);

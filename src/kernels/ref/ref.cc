@@ -15,9 +15,11 @@ void fill_zero(void* dst, size_t bytes, Stream&) { std::memset(dst, 0, bytes); }
 const Kernels& ref_kernels() {
   static constexpr Kernels table = {
       .name = "ref",
+      .host_memory = true,
       .allocate = host_memory,
       .copy_to_device = copy,
       .copy_to_host = copy,
+      .copy_on_device = copy,
       .fill_zero = fill_zero,
       .embedding = ref::embedding,
       .linear = ref::linear,

@@ -1,0 +1,52 @@
+// Model: a checkpoint as it lies on disk, ready to run. Loading maps the files; nothing is converted.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "transom/error.h"
+
+namespace transom {
+
+struct ModelOptions {
+  std::string device = "auto";      // auto, cpu, cuda[:N]
+  std::string dtype = "auto";       // of activations: auto, float32, bfloat16, float16
+  std::string kernels = "auto";     // a kernel table by name
+  std::string model_impl = "auto";  // auto, native, transformers
+  int threads = 0;                  // 0: the cores that this process may use
+  bool deterministic = false;       // results do not depend on what runs in the same step
+  bool stream_weights = false;      // read each block's weights when they are needed, instead of keeping them
+  bool allow_unread_config = false; // config keys that change results and that nobody reads are a warning
+  bool allow_unused_tensors = false;
+};
+
+// A value that shares what it points to; safe to copy. One Model may serve several engines, one step at a time each.
+class Model {
+ public:
+  // `path`: a directory with config.json, or a .gguf file. Throws Error: one line that says file, expected and found.
+  static Model load(const std::string& path, const ModelOptions& options = {});
+
+  const std::string& path() const;
+  const std::string& architecture() const;  // config.json's name, "LlamaForCausalLM"
+  int64_t context_length() const;           // the longest sequence, 0 when the config does not say
+  int64_t vocab_size() const;
+  int64_t hidden_size() const;
+  bool generates() const;  // has a language-model head
+  const std::vector<std::string>& warnings() const;
+  double load_seconds() const;
+  // What `transom inspect` shows: architecture, parameters, tensors, bytes, state per token, decisions with reasons.
+  nlohmann::ordered_json describe() const;
+
+  struct Impl;
+  explicit Model(std::shared_ptr<Impl> impl);
+  Impl& impl() const { return *impl_; }
+
+ private:
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace transom

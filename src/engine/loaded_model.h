@@ -1,0 +1,37 @@
+// LoadedModel: all that one model needs to run, behind include/transom/model.h: the checkpoint's maps, config, parameters,
+// network, kernels and threads.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/threads.h"
+#include "checkpoint/loader.h"
+#include "models/family.h"
+#include "nn/residency.h"
+#include "transom/model.h"
+
+namespace transom {
+
+struct Model::Impl {
+  std::string path;
+  ModelOptions options;
+  std::string architecture;
+  std::shared_ptr<const TensorSource> source;
+  Json config_json;
+  Family family;
+  ParamTable params;
+  std::vector<StateSpec> states;
+  std::unique_ptr<nn::Network> network;
+  Bindings bindings;
+  std::unique_ptr<Residency> residency;  // null: all weights are resident
+  const Kernels* kernels = nullptr;
+  std::unique_ptr<ThreadTeam> team;
+  DType dtype = DType::kF32;  // of activations
+  int64_t context_length = 0, vocab_size = 0, hidden_size = 0;
+  std::vector<std::string> warnings;
+  double load_seconds = 0;
+};
+
+}  // namespace transom

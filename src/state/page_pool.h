@@ -1,0 +1,63 @@
+// PagePool: the memory in which layers keep keys and values between steps. Layers with equal windows form a group; a group
+// hands out pages of `page_size` tokens, and one page id means the same rows in every layer of its group. Groups with a
+// window take back the pages behind it. Memory grows on demand (doubling, contents kept), never "90 % of the machine".
+// Not thread-safe: one engine owns it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ops/context.h"
+#include "spec/params.h"
+
+namespace transom {
+
+// One sequence's pages: per group the page ids in order of tokens, -1 where a window has passed.
+struct SequenceState {
+  int64_t length = 0;  // tokens kept
+  std::vector<std::vector<int32_t>> pages;
+};
+
+class PagePool {
+ public:
+  // `specs` by state index, as layers registered them; values are stored as `dtype` (F32, BF16 or F16). Not more than
+  // `max_pages` pages a group (0: no bound).
+  PagePool(std::vector<StateSpec> specs, int32_t page_size, DType dtype, const Kernels& kernels, int64_t max_pages = 0);
+
+  int32_t page_size() const { return page_size_; }
+  int32_t groups() const { return static_cast<int32_t>(groups_.size()); }
+  // Makes room for `tokens` more. Error{kResource} when the bound is reached; the sequence is then as before.
+  void reserve(SequenceState& s, int64_t tokens, Stream& stream);
+  // The tokens of a step have been written: length grows, pages behind windows return.
+  void advance(SequenceState& s, int64_t tokens);
+  void release(SequenceState& s);
+
+  std::vector<KvState> views() const;  // by state index; valid until the next reserve()
+  int64_t used_pages() const;          // of all groups
+  int64_t bytes() const;               // memory held
+  int64_t bytes_per_token() const;     // of a sequence without windows passed
+
+ private:
+  struct Group {
+    int32_t window = 0;
+    std::vector<int32_t> states;
+    std::vector<int32_t> free;
+    int32_t capacity = 0;
+  };
+  struct Cache {
+    std::shared_ptr<std::byte> k, v;
+  };
+  void grow(Group& g, int32_t pages, Stream& stream);
+  int64_t page_bytes(int64_t dim) const { return int64_t{page_size_} * dim * info(dtype_).bytes; }
+
+  std::vector<StateSpec> specs_;
+  std::vector<int32_t> group_of_;
+  std::vector<Group> groups_;
+  std::vector<Cache> caches_;
+  int32_t page_size_;
+  DType dtype_;
+  const Kernels& kernels_;
+  int64_t max_pages_;
+};
+
+}  // namespace transom
