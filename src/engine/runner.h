@@ -1,0 +1,56 @@
+// Runner: one step of a model over any number of sequences. It lays out the batch (packed rows, page tables, slots) in
+// persistent buffers, runs the network once, and hands back the logits or hidden states that were asked for.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "engine/loaded_model.h"
+#include "state/page_pool.h"
+
+namespace transom {
+
+// What a step computes for one sequence: the next `ids` after what `state` holds.
+struct StepItem {
+  SequenceState* state = nullptr;  // null: no state is read or kept (encoders)
+  std::span<const int32_t> ids;
+  enum class Want : uint8_t { kNothing, kLast, kAll } want = Want::kLast;  // rows whose output is wanted
+  const Adapter* adapter = nullptr;
+};
+
+class Runner {
+ public:
+  Runner(Model::Impl& model, int32_t page_size, int64_t max_pages);
+
+  // Rows [n, vocab] (or [n, hidden]) as F32 in host memory, in order of the items, valid until the next step. States advance.
+  // Error{kInvalidArgument} for ids outside the vocabulary; Error{kResource} when pages run out: no state has changed then.
+  std::span<const float> logits(std::span<const StepItem> items);
+  std::span<const float> hidden(std::span<const StepItem> items);
+
+  PagePool& pool() { return pool_; }
+  void release(SequenceState& s) { pool_.release(s); }
+  int64_t tokens_forwarded() const { return tokens_forwarded_; }
+  int64_t steps() const { return steps_; }
+  size_t activation_bytes() const { return arena_.capacity(); }
+  // Called with every tap of the network (Ctx::observer); empty: none.
+  std::function<void(std::string_view, const Tensor&)> observer;
+
+ private:
+  std::span<const float> run(std::span<const StepItem> items, bool want_logits);
+  Batch lay_out(std::span<const StepItem> items, std::vector<int32_t>& wanted);
+  const int32_t* upload(const std::vector<int32_t>& host);
+  std::span<const float> to_host(const Tensor& t);
+
+  Model::Impl& model_;
+  PagePool pool_;
+  Stream stream_;
+  Arena arena_;
+  std::vector<float> out_;
+  std::vector<std::shared_ptr<std::byte>> buffers_;  // the batch's arrays on the device
+  std::vector<size_t> buffer_bytes_;
+  size_t next_buffer_ = 0;
+  int64_t tokens_forwarded_ = 0, steps_ = 0;
+};
+
+}  // namespace transom
