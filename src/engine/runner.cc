@@ -32,7 +32,7 @@ const int32_t* Runner::upload(const std::vector<int32_t>& host) {
 }
 
 Batch Runner::lay_out(std::span<const StepItem> items, std::vector<int32_t>& wanted) {
-  std::vector<int32_t> ids, positions, q_start{0}, q_len_as_kv, kv_len;
+  std::vector<int32_t> ids, positions, types, q_start{0}, q_len_as_kv, kv_len;
   int32_t max_q = 0, max_kv = 0;
   for (const StepItem& it : items) {
     const int64_t begin = it.state ? it.state->length : 0;
@@ -42,6 +42,7 @@ Batch Runner::lay_out(std::span<const StepItem> items, std::vector<int32_t>& wan
         fail(Code::kInvalidArgument, "token ids", "expected ids below {}, got {}", model_.vocab_size, it.ids[i]);
       ids.push_back(it.ids[i]);
       positions.push_back(static_cast<int32_t>(begin) + i);
+      types.push_back(it.token_types.empty() ? 0 : it.token_types[i]);
       if (it.want == StepItem::Want::kAll || (it.want == StepItem::Want::kLast && i == n - 1))
         wanted.push_back(static_cast<int32_t>(ids.size()) - 1);
     }
@@ -56,7 +57,7 @@ Batch Runner::lay_out(std::span<const StepItem> items, std::vector<int32_t>& wan
   b.rows = static_cast<int64_t>(ids.size());
   b.ids = upload(ids);
   b.positions = upload(positions);
-  b.token_types = upload(std::vector<int32_t>(ids.size(), 0));
+  b.token_types = upload(types);
   b.max_position = max_kv;
   b.packed = {.count = static_cast<int32_t>(items.size()), .q_start = upload(q_start), .kv_len = upload(q_len_as_kv),
               .max_q_len = max_q, .max_kv_len = max_q};

@@ -15,6 +15,7 @@ namespace transom {
 struct StepItem {
   SequenceState* state = nullptr;  // null: no state is read or kept (encoders)
   std::span<const int32_t> ids;
+  std::span<const int32_t> token_types;  // as many as ids, or none (all 0)
   enum class Want : uint8_t { kNothing, kLast, kAll } want = Want::kLast;  // rows whose output is wanted
   const Adapter* adapter = nullptr;
 };

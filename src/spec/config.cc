@@ -69,9 +69,9 @@ void Config::wrong(const char* key, std::string_view expected, const Json& found
 
 int64_t Config::i(const char* key) const {
   const Json& v = need(key);
-  if (v.is_number_unsigned() && v.get<uint64_t>() <= static_cast<uint64_t>(INT32_MAX) * 1024) return v.get<int64_t>();
-  if (v.is_number_float() && std::floor(v.get<double>()) == v.get<double>() && v.get<double>() >= 0 && v.get<double>() < 1e12)
-    return static_cast<int64_t>(v.get<double>());
+  constexpr double kMost = 1e12;  // no size or count of a model is larger; int64 products of a few stay far from overflow
+  if (v.is_number() && v.get<double>() >= 0 && v.get<double>() <= kMost && std::floor(v.get<double>()) == v.get<double>())
+    return v.get<int64_t>();
   wrong(key, "a whole number >= 0", v);
 }
 

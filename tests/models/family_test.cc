@@ -1,0 +1,135 @@
+// The family matrix: every fixture's logits against transformers' goldens, and every way of running a model against the
+// plain one, bit for bit on the reference kernels: cached, chunked, batched, streamed. R28 R29 R30 R40 R41 R42 R44
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "engine/runner.h"
+#include "support/fixture.h"
+
+namespace transom {
+namespace {
+
+using Want = StepItem::Want;
+
+std::vector<std::string> fixtures(const std::string& kind) {
+  std::vector<std::string> names;
+  for (const auto& e : std::filesystem::directory_iterator(test::fixture_path(""))) {
+    const std::string file = e.path().string() + "/golden.json";
+    if (!file_exists(file)) continue;
+    const Json golden = read_json_file(file);
+    if (golden.value("kind", "") == kind && !golden.contains("base")) names.push_back(e.path().filename());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Model load(const std::string& name, bool stream = false) {
+  return Model::load(test::fixture_path(name), {.kernels = "ref", .threads = 2, .stream_weights = stream});
+}
+
+std::vector<float> copy(std::span<const float> s) { return {s.begin(), s.end()}; }
+
+// All rows of one pass over `ids`.
+std::vector<float> whole(const Model& m, const std::vector<int32_t>& ids) {
+  Runner r(m.impl(), 16, 0);
+  SequenceState s;
+  const StepItem item{.state = &s, .ids = ids, .want = Want::kAll};
+  return copy(r.logits({&item, 1}));
+}
+
+// All rows of passes of `chunk` tokens through the state.
+std::vector<float> in_chunks(const Model& m, const std::vector<int32_t>& ids, size_t chunk) {
+  Runner r(m.impl(), 16, 0);
+  SequenceState s;
+  std::vector<float> out;
+  for (size_t i = 0; i < ids.size(); i += chunk) {
+    const StepItem item{.state = &s, .ids = std::span(ids).subspan(i, std::min(chunk, ids.size() - i)), .want = Want::kAll};
+    const auto rows = r.logits({&item, 1});
+    out.insert(out.end(), rows.begin(), rows.end());
+  }
+  return out;
+}
+
+double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  EXPECT_EQ(a.size(), b.size());
+  double d = 0;
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) d = std::max(d, std::fabs(double{a[i]} - b[i]));
+  return d;
+}
+
+class Decoder : public testing::TestWithParam<std::string> {};
+
+TEST_P(Decoder, LogitsEqualTransformers) {
+  const Model m = load(GetParam());
+  for (const test::GoldenCase& c : test::load_golden(GetParam()).cases)
+    EXPECT_LT(largest_difference(whole(m, c.ids), c.logits.data), 1e-4) << c.ids.size() << " tokens";
+}
+
+// Length-dependent rotations (dynamic, longrope) differ between one pass and many by definition (trap 12).
+bool depends_on_length(const std::string& name) {
+  return name.find("dynamic") != std::string::npos || name.find("longrope") != std::string::npos;
+}
+
+TEST_P(Decoder, CachedAndChunkedEqualWhole) {
+  if (depends_on_length(GetParam())) GTEST_SKIP() << "the rotation depends on the length of the pass";
+  const Model m = load(GetParam());
+  const test::Golden golden = test::load_golden(GetParam());
+  const std::vector<int32_t>& ids = golden.cases.back().ids;
+  const std::vector<float> expected = whole(m, ids);
+  EXPECT_EQ(in_chunks(m, ids, 1), expected);
+  EXPECT_EQ(in_chunks(m, ids, 7), expected);
+}
+
+TEST_P(Decoder, BatchedEqualsAlone) {
+  if (depends_on_length(GetParam())) GTEST_SKIP() << "the rotation depends on the length of the longest sequence";
+  const Model m = load(GetParam());
+  const test::Golden golden = test::load_golden(GetParam());
+  Runner r(m.impl(), 16, 0);
+  std::vector<SequenceState> states(golden.cases.size());
+  std::vector<StepItem> items;
+  std::vector<float> expected;
+  for (size_t i = 0; i < states.size(); ++i) {
+    items.push_back({.state = &states[i], .ids = golden.cases[i].ids, .want = Want::kAll});
+    const std::vector<float> alone = whole(m, golden.cases[i].ids);
+    expected.insert(expected.end(), alone.begin(), alone.end());
+  }
+  EXPECT_EQ(copy(r.logits(items)), expected);
+}
+
+TEST_P(Decoder, StreamedEqualsResident) {
+  const test::Golden golden = test::load_golden(GetParam());
+  EXPECT_EQ(whole(load(GetParam(), true), golden.cases.back().ids), whole(load(GetParam()), golden.cases.back().ids));
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixtures, Decoder, testing::ValuesIn(fixtures("logits")), [](const auto& info) {
+  std::string s = info.param;
+  for (char& c : s)
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  return s;
+});
+
+class Encoder : public testing::TestWithParam<std::string> {};
+
+TEST_P(Encoder, HiddenStatesEqualTransformers) {
+  for (const bool stream : {false, true}) {
+    const Model m = load(GetParam(), stream);
+    Runner r(m.impl(), 16, 0);
+    for (const test::GoldenCase& c : test::load_golden(GetParam()).cases) {
+      const StepItem item{.ids = c.ids, .token_types = c.type_ids, .want = Want::kAll};
+      EXPECT_LT(largest_difference(copy(r.hidden({&item, 1})), c.hidden.data), 1e-4) << c.ids.size() << " tokens";
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixtures, Encoder, testing::ValuesIn(fixtures("embeddings")), [](const auto& info) {
+  std::string s = info.param;
+  for (char& c : s)
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  return s;
+});
+
+}  // namespace
+}  // namespace transom
