@@ -1,6 +1,7 @@
 // libFuzzer target: GGUF headers, every key through every accessor, and the tensors' ranges.
 #include <cstdlib>
 #include <span>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/gguf_metadata.h"
@@ -21,7 +22,8 @@ void attempt(F&& f) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   attempt([&] {
     const auto m = transom::GgufMetadata::parse(std::as_bytes(std::span(data, size)), "fuzz");
-    for (const auto& [key, value] : m.values()) {
+    for (const auto& pair : m.values()) {
+      const std::string_view key = pair.first;  // a name that clang 14 can capture
       attempt([&] { m.u32(key); });
       attempt([&] { m.i64(key); });
       attempt([&] { m.f32(key); });
