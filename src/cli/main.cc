@@ -4,6 +4,7 @@
 #include <new>
 
 #include "cli/command.h"
+#include "cli/manual.h"
 #include "transom/error.h"
 #include "transom/machine.h"
 
@@ -52,5 +53,6 @@ int main(int argc, char** argv) {
   app.get_formatter()->column_width(34);
   app.footer("transom COMMAND --help tells a command's flags. Start with: transom chat\n");
   add_commands(app, common);
+  add_manual_flags(app);
   return parse_and_run(app, common, argc, argv);
 }
