@@ -49,6 +49,7 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/transom)
 configure_package_config_file(cmake/transomConfig.cmake.in ${PROJECT_BINARY_DIR}/transomConfig.cmake
   INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/transomConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+file(RELATIVE_PATH TRANSOM_PC_TO_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)  # it can be moved
 configure_file(cmake/transom.pc.in ${PROJECT_BINARY_DIR}/transom.pc @ONLY)
 
 install(TARGETS transom EXPORT transom ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

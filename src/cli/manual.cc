@@ -1,6 +1,10 @@
 // The man page, and what it shares with the completions: see manual.h. Format: man(7).
 #include "cli/manual.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "cli/command.h"
 #include "cli/manual_flags.h"
 #include "transom/machine.h"
@@ -39,14 +43,21 @@ std::vector<const CLI::App*> commands_of(const CLI::App& app) {
 
 namespace {
 
+// Text for groff: its own signs escaped, everything beyond ASCII as \[uXXXX]. The text is our own, so valid UTF-8.
 std::string roff(const std::string& text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
-    const bool line_start = i == 0 || text[i - 1] == '\n';
-    if (line_start && (text[i] == '.' || text[i] == '\'')) out += "\\&";
-    if (text[i] == '\\') out += "\\e";
-    else if (text[i] == '-') out += "\\-";
-    else out += text[i];
+    const unsigned char c = static_cast<unsigned char>(text[i]);
+    if ((i == 0 || text[i - 1] == '\n') && (c == '.' || c == '\'')) out += "\\&";
+    if (c == '\\') out += "\\e";
+    else if (c == '-') out += "\\-";
+    else if (c < 0x80) out += text[i];
+    else {
+      const int more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
+      unsigned code = c & (0x3f >> more);
+      for (int k = 0; k < more; ++k) code = code << 6 | (static_cast<unsigned char>(text[++i]) & 0x3f);
+      out += fmt::format("\\[u{:04X}]", code);
+    }
   }
   return out;
 }
