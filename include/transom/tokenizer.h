@@ -49,18 +49,21 @@ class Tokenizer {
 };
 
 // Streaming decode: push ids, get text that is final. Never splits a UTF-8 character; the concatenation of all pieces
-// and finish() equals decode() of all ids.
+// and finish() equals decode() of all ids. After finish() it starts anew. Not shared between threads.
 class Detokenizer {
  public:
   explicit Detokenizer(Tokenizer tokenizer, bool skip_special_tokens = true);
+  ~Detokenizer();
+  Detokenizer(Detokenizer&&) noexcept;
+  Detokenizer& operator=(Detokenizer&&) noexcept;
+
+  // Text that `id` makes final, often empty. An id outside the vocabulary throws Error{kInvalidArgument}.
   std::string push(int32_t id);
   std::string finish();
 
  private:
-  Tokenizer tokenizer_;
-  bool skip_special_;
-  std::vector<int32_t> ids_;
-  size_t prefix_ = 0, read_ = 0;  // window of ids whose text is already given / being completed
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace transom

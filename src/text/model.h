@@ -1,0 +1,51 @@
+// The models of tokenizer.json: each turns one pre-token into ids. Immutable after construction, shared between threads;
+// what a call needs to work on stands in its ModelScratch.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/tokenizer_spec.h"
+#include "text/vocabulary.h"
+
+namespace transom::text {
+
+struct ModelScratch {
+  struct Symbol {
+    int32_t id;
+    int32_t prev, next;
+  };
+  struct Best {
+    double score;
+    int32_t start, id;
+  };
+  std::vector<int32_t> ids;
+  std::vector<uint32_t> ranks;
+  std::vector<Symbol> symbols;
+  std::vector<uint64_t> heap;
+  std::vector<Best> best;
+  std::string text;
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  // Appends the ids of one pre-token (valid UTF-8, or raw bytes for a byte-level BPE). Throws Error{kInvalidArgument} where
+  // an unknown token is needed and the vocabulary has none.
+  virtual void encode(std::string_view piece, ModelScratch& scratch, std::vector<int32_t>& out) const = 0;
+};
+
+// `vocabulary` must outlive the model. With `byte_level`, pieces are raw bytes, each standing for its character in the
+// byte-level alphabet (BPE only). Throws Error{kCorrupt} naming the token that a merge or setting misses.
+std::unique_ptr<Model> make_bpe(const TokenizerModel& spec, const Vocabulary& vocabulary, bool byte_level, std::string_view context);
+std::unique_ptr<Model> make_word_piece(const TokenizerModel& spec, const Vocabulary& vocabulary);
+std::unique_ptr<Model> make_word_level(const TokenizerModel& spec, const Vocabulary& vocabulary);
+std::unique_ptr<Model> make_unigram(const TokenizerModel& spec, const Vocabulary& vocabulary, std::string_view context);
+
+// The ids of the byte tokens <0x00> … <0xFF>, -1 where one is missing.
+std::vector<int32_t> byte_token_ids(const Vocabulary& vocabulary);
+
+}  // namespace transom::text

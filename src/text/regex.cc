@@ -1,0 +1,182 @@
+// Oniguruma behind Regex. Property classes (\p{L}, \w, \d …) are spelled out from our own tables, so that the answer does
+// not depend on which Unicode version the installed Oniguruma was built with.
+#include "text/regex.h"
+
+#include <oniguruma.h>
+
+#include <array>
+#include <mutex>
+
+#include "base/error.h"
+#include "text/pattern_matcher.h"
+#include "text/stage_json.h"
+#include "text/unicode.h"
+
+namespace transom::text {
+namespace {
+
+const OnigUChar* bytes(const char* p) { return reinterpret_cast<const OnigUChar*>(p); }
+
+class OnigRegex : public Regex {
+ public:
+  OnigRegex(std::string_view pattern, std::string_view context) {
+    static std::once_flag once;
+    std::call_once(once, [] {
+      OnigEncoding utf8 = ONIG_ENCODING_UTF8;
+      onig_initialize(&utf8, 1);
+    });
+    OnigErrorInfo info{};
+    const int rc = onig_new(&regex_, bytes(pattern.data()), bytes(pattern.data() + pattern.size()),
+                            ONIG_OPTION_NONE, ONIG_ENCODING_UTF8, OnigDefaultSyntax, &info);
+    if (rc != ONIG_NORMAL) {
+      std::array<OnigUChar, ONIG_MAX_ERROR_MESSAGE_LEN> message{};
+      const int n = onig_error_code_to_str(message.data(), rc, &info);
+      fail(Code::kCorrupt, context, "expected a regular expression, got '{}' ({})", pattern.substr(0, 80),
+           std::string_view(reinterpret_cast<const char*>(message.data()), n));
+    }
+  }
+  ~OnigRegex() override { onig_free(regex_); }
+  OnigRegex(const OnigRegex&) = delete;
+  OnigRegex& operator=(const OnigRegex&) = delete;
+
+  std::optional<Match> search(std::string_view s, size_t from) const override {
+    OnigRegion region{};
+    const auto* begin = bytes(s.data());
+    const int rc = onig_search(regex_, begin, begin + s.size(), begin + from, begin + s.size(), &region, ONIG_OPTION_NONE);
+    std::optional<Match> found;
+    if (rc >= 0) found = Match{static_cast<size_t>(region.beg[0]), static_cast<size_t>(region.end[0])};
+    onig_region_free(&region, 0);
+    if (rc < 0 && rc != ONIG_MISMATCH)
+      fail(Code::kInvalidArgument, "tokenizer", "regular expression gave up on a text of {} bytes (Oniguruma error {})", s.size(), rc);
+    return found;
+  }
+
+ private:
+  regex_t* regex_ = nullptr;
+};
+
+class LiteralRegex : public Regex {
+ public:
+  explicit LiteralRegex(std::string_view needle) : needle_(needle) {}
+  std::optional<Match> search(std::string_view s, size_t from) const override {
+    const size_t at = s.find(needle_, from);
+    if (at == std::string_view::npos) return std::nullopt;
+    return Match{at, at + needle_.size()};
+  }
+
+ private:
+  std::string needle_;
+};
+
+// Whether a code point has the property `name` ("L", "Lu", "Han", "w", "d"); nullopt when the name is not one of ours.
+using Member = bool (*)(CharProps, std::string_view);
+Member member_of(std::string_view name) {
+  static constexpr std::array<std::string_view, kGcCount> kNames = {
+      "Cn", "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "Pd", "Ps",
+      "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk", "So", "Zs", "Zl", "Zp", "Cc", "Cf", "Co", "Cs"};
+  if (name == "w") return [](CharProps p, std::string_view) { return p.onig_word(); };
+  if (name == "d") return [](CharProps p, std::string_view) { return p.gc() == kNd; };
+  if (name == "Han") return [](CharProps p, std::string_view) { return p.han(); };
+  if (name.size() == 1 && std::string_view("LNMPS").find(name) != std::string_view::npos)
+    return [](CharProps p, std::string_view n) { return kNames[p.gc()][0] == n[0]; };
+  for (std::string_view n : kNames)
+    if (n == name && n[0] != 'C') return [](CharProps p, std::string_view v) { return kNames[p.gc()] == v; };
+  return nullptr;
+}
+
+std::string property_set(std::string_view name, bool negated, Member member) {
+  std::string out = negated ? "[^" : "[";
+  for (char32_t c = 0; c < 0x110000;) {
+    if (!member(props(c), name)) {
+      ++c;
+      continue;
+    }
+    const char32_t first = c;
+    while (c < 0x110000 && member(props(c), name)) ++c;
+    out += fmt::format("\\x{{{:x}}}-\\x{{{:x}}}", static_cast<uint32_t>(first), static_cast<uint32_t>(c - 1));
+  }
+  return out + "]";
+}
+
+// Rewrites the property escapes of a pattern as explicit sets.
+std::string spell_out_properties(std::string_view p) {
+  const bool ignores_case = p.find("(?i") != std::string_view::npos;
+  std::string out;
+  int depth = 0;  // of nested character classes
+  for (size_t i = 0; i < p.size();) {
+    if (p[i] == '[') ++depth;
+    if (p[i] == ']' && depth > 0) --depth;
+    if (p[i] != '\\' || i + 1 >= p.size()) {
+      out += p[i++];
+      continue;
+    }
+    const char kind = p[i + 1];
+    std::string_view name;
+    size_t len = 2;
+    bool negated = kind == 'P' || kind == 'W' || kind == 'D';
+    if ((kind == 'p' || kind == 'P') && i + 2 < p.size() && p[i + 2] == '{') {
+      const size_t close = p.find('}', i);
+      if (close != std::string_view::npos) {
+        name = p.substr(i + 3, close - i - 3);
+        len = close + 1 - i;
+        if (!name.empty() && name[0] == '^') name.remove_prefix(1), negated = !negated;
+      }
+    } else if (kind == 'w' || kind == 'W') {
+      name = "w";
+    } else if (kind == 'd' || kind == 'D') {
+      name = "d";
+    }
+    const Member member = name.empty() || (ignores_case && depth > 0) ? nullptr : member_of(name);
+    if (member) {
+      const std::string set = property_set(name, negated, member);
+      out += ignores_case ? "(?-i:" + set + ")" : set;
+    } else {
+      out += p.substr(i, len);
+    }
+    i += len;
+  }
+  return out;
+}
+
+}  // namespace
+
+std::shared_ptr<const Regex> Regex::compile_oniguruma(std::string_view pattern, std::string_view context) {
+  return std::make_shared<OnigRegex>(spell_out_properties(pattern), context);
+}
+
+std::shared_ptr<const Regex> Regex::compile(std::string_view pattern, std::string_view context) {
+  if (auto fast = compile_pattern_matcher(pattern)) return fast;
+  return compile_oniguruma(pattern, context);
+}
+
+std::shared_ptr<const Regex> Regex::literal(std::string_view needle) { return std::make_shared<LiteralRegex>(needle); }
+
+std::shared_ptr<const Regex> pattern_of(const StageJson& stage) {
+  const Json& p = stage.at("pattern");
+  if (p.is_object() && p.size() == 1 && p.begin()->is_string()) {
+    const auto text = p.begin()->get<std::string>();
+    if (p.begin().key() == "String") return Regex::literal(text);
+    if (p.begin().key() == "Regex") return Regex::compile(text, stage.where());
+  }
+  fail(Code::kCorrupt, stage.where(), "expected a pattern {{\"String\" or \"Regex\": …}} in {}, got {}", stage.type(), p.type_name());
+}
+
+std::optional<Match> MatchIterator::next() {
+  while (at_ <= s_.size()) {
+    const auto m = regex_.search(s_, at_);
+    if (!m) {
+      at_ = s_.size() + 1;
+      return std::nullopt;
+    }
+    if (m->begin == m->end && last_end_ == m->end) {
+      at_ += at_ < s_.size() ? utf8_len(s_[at_]) : 1;
+      continue;
+    }
+    at_ = m->end;
+    last_end_ = m->end;
+    return m;
+  }
+  return std::nullopt;
+}
+
+}  // namespace transom::text
