@@ -45,6 +45,10 @@ std::unique_ptr<Model> make_word_piece(const TokenizerModel& spec, const Vocabul
 std::unique_ptr<Model> make_word_level(const TokenizerModel& spec, const Vocabulary& vocabulary);
 std::unique_ptr<Model> make_unigram(const TokenizerModel& spec, const Vocabulary& vocabulary, std::string_view context);
 
+// Sentencepiece's own BPE and unigram; these keep the spec's tokens.
+std::unique_ptr<Model> make_merge_by_score(TokenizerModel spec, std::string_view context);
+std::unique_ptr<Model> make_sentencepiece_unigram(TokenizerModel spec, std::string_view context);
+
 // The ids of the byte tokens <0x00> … <0xFF>, -1 where one is missing.
 std::vector<int32_t> byte_token_ids(const Vocabulary& vocabulary);
 

@@ -187,7 +187,7 @@ class Parser {
       if (kNames.substr(g * 2, name.size()) == name && (name.size() == 1 || name.size() == 2)) gcs |= 1u << g;
     if (gcs == 0) return give_up();
     set.gcs |= gcs;
-    set.negated = negated;
+    if (negated) set.negated = true;
   }
 
   void parse_class(CharSet& set) {

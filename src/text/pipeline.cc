@@ -44,28 +44,32 @@ Tokenizer::Impl::Impl(text::TokenizerSpec spec, std::string_view where) : contex
     fail(Code::kCorrupt, where, "expected fewer than 2^31 tokens, got {}", m.tokens.size());
   for (const std::string& t : m.tokens)
     if (text::valid_utf8_prefix(t) != t.size()) fail(Code::kCorrupt, where, "expected tokens in UTF-8, got '{}'", text::lossy_utf8(t).substr(0, 60));
-  vocabulary = text::Vocabulary(std::move(m.tokens));
+  const bool keeps_tokens = m.kind == TokenizerModel::Kind::kMergeByScore || m.kind == TokenizerModel::Kind::kSentencePieceUnigram;
+  vocabulary = text::Vocabulary(keeps_tokens ? m.tokens : std::move(m.tokens));
   const bool bpe = m.kind == TokenizerModel::Kind::kBpe;
   const bool plain = m.continuing_subword_prefix.empty() && m.end_of_word_suffix.empty();
   normalizer = text::make_normalizer(spec.normalizer, where);
   chain = std::make_unique<text::PreTokenizerChain>(spec.pre_tokenizer, where, bpe && plain ? &byte_level : nullptr);
+  maps_bytes = has_stage(spec.pre_tokenizer, "pretokenizers", "ByteLevel") || has_stage(spec.normalizer, "normalizers", "ByteLevel");
   post_processor = text::make_post_processor(spec.post_processor, where);
   decoder = std::make_unique<text::Decoder>(spec.decoder, where);
+  byte_fallback = m.byte_fallback;
+  unk_id = spec.unk_id ? spec.unk_id : m.unk_id;
+  if (!unk_id && m.unk_token)
+    if (const int32_t id = vocabulary.find(*m.unk_token); id >= 0) unk_id = id;
   switch (m.kind) {
     case TokenizerModel::Kind::kBpe: model = text::make_bpe(m, vocabulary, byte_level, where); break;
     case TokenizerModel::Kind::kWordPiece: model = text::make_word_piece(m, vocabulary); break;
     case TokenizerModel::Kind::kWordLevel: model = text::make_word_level(m, vocabulary); break;
     case TokenizerModel::Kind::kUnigram: model = text::make_unigram(m, vocabulary, where); break;
+    case TokenizerModel::Kind::kMergeByScore: model = text::make_merge_by_score(std::move(m), where); break;
+    case TokenizerModel::Kind::kSentencePieceUnigram: model = text::make_sentencepiece_unigram(std::move(m), where); break;
   }
-  byte_fallback = m.byte_fallback;
   decodes_bytes = has_stage(spec.decoder, "decoders", "ByteLevel");
   size_ = static_cast<int32_t>(vocabulary.tokens().size());
   add_tokens(spec.added_tokens);
   set_truncation(spec.truncation);
-  bos_id = spec.bos_id, eos_id = spec.eos_id, pad_id = spec.pad_id, unk_id = spec.unk_id;
-  if (!unk_id) unk_id = m.unk_id;
-  if (!unk_id && m.unk_token)
-    if (const int32_t id = vocabulary.find(*m.unk_token); id >= 0) unk_id = id;
+  bos_id = spec.bos_id, eos_id = spec.eos_id, pad_id = spec.pad_id;
 }
 
 void Tokenizer::Impl::add_tokens(const std::vector<AddedToken>& tokens) {
@@ -134,6 +138,11 @@ std::vector<int32_t> Tokenizer::Impl::encode(std::string_view text, bool add_spe
 void Tokenizer::Impl::encode_broken(std::string_view bytes, Call& call) const {
   call.at_start = false;
   if (byte_level) return model->encode(bytes, call.scratch, call.ids);
+  if (maps_bytes) {
+    std::string mapped;
+    for (const char c : bytes) text::append_utf8(mapped, text::byte_to_char(static_cast<uint8_t>(c)));
+    return model->encode(mapped, call.scratch, call.ids);
+  }
   for (const char c : bytes) {
     const int32_t id = byte_fallback ? vocabulary.find(fmt::format("<0x{:02X}>", static_cast<uint8_t>(c))) : -1;
     if (id >= 0) call.ids.push_back(id);

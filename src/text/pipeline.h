@@ -60,6 +60,7 @@ struct Tokenizer::Impl {
   std::optional<Truncation> truncation;
   std::optional<int32_t> bos_id, eos_id, pad_id, unk_id;
   bool byte_level = false;         // the model works on raw bytes
+  bool maps_bytes = false;         // it works on characters that stand for bytes
   bool byte_fallback = false;
   bool decodes_bytes = false;      // the decoder has a ByteLevel stage
 

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <mutex>
+#include <vector>
 
 #include "base/error.h"
 #include "text/pattern_matcher.h"
@@ -98,14 +99,33 @@ std::string property_set(std::string_view name, bool negated, Member member) {
   return out + "]";
 }
 
-// Rewrites the property escapes of a pattern as explicit sets.
+// Rewrites the property escapes of a pattern as explicit sets. Where (?i) holds, a set in a class would fold its case
+// and a property does not: those in a class are left alone there.
 std::string spell_out_properties(std::string_view p) {
-  const bool ignores_case = p.find("(?i") != std::string_view::npos;
   std::string out;
+  std::vector<bool> groups;  // whether case was ignored around each open group
+  bool ignores_case = false;
   int depth = 0;  // of nested character classes
   for (size_t i = 0; i < p.size();) {
     if (p[i] == '[') ++depth;
     if (p[i] == ']' && depth > 0) --depth;
+    if (p[i] == '(' && depth == 0) {
+      groups.push_back(ignores_case);
+      const size_t end = p.substr(i, 2) == "(?" ? p.find_first_not_of("imx-", i + 2) : i;
+      if (end > i && end < p.size() && (p[end] == ':' || p[end] == ')')) {
+        const std::string_view flags = p.substr(i + 2, end - i - 2);
+        if (flags.find('i') != std::string_view::npos) ignores_case = flags.find('i') < flags.find('-');
+        if (p[end] == ')') {  // (?i): the rest of the group around it
+          groups.pop_back();
+          out += p.substr(i, end + 1 - i);
+          i = end + 1;
+          continue;
+        }
+      }
+    } else if (p[i] == ')' && depth == 0 && !groups.empty()) {
+      ignores_case = groups.back();
+      groups.pop_back();
+    }
     if (p[i] != '\\' || i + 1 >= p.size()) {
       out += p[i++];
       continue;

@@ -25,14 +25,10 @@ struct TokenizerModel {
   enum class Kind { kBpe, kWordPiece, kUnigram, kWordLevel, kMergeByScore, kSentencePieceUnigram } kind = Kind::kBpe;
   std::vector<std::string> tokens;                          // by id; "" where an id is unused
   std::vector<std::pair<std::string, std::string>> merges;  // BPE, in order of rank
-<<<<<<< HEAD
+  std::vector<std::pair<int32_t, int32_t>> merge_ids;       // BPE, the same as ids of `tokens`; used when not empty
   std::vector<double> scores;                               // by id: Unigram, kMergeByScore
   std::vector<PieceType> types;                             // by id: kMergeByScore, kSentencePieceUnigram; empty: all normal
   PieceType type(size_t id) const { return id < types.size() ? types[id] : PieceType::kNormal; }
-=======
-  std::vector<std::pair<int32_t, int32_t>> merge_ids;       // BPE, the same as ids of `tokens`; used when not empty
-  std::vector<double> scores;                               // Unigram, by id (and sentencepiece BPE's merge order)
->>>>>>> a50fa81 (wip: tokenizer pipeline)
   std::optional<std::string> unk_token;
   std::optional<int32_t> unk_id;                            // Unigram's own way to say it; wins over unk_token
   bool byte_fallback = false, ignore_merges = false, fuse_unk = false;
