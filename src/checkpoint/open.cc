@@ -123,7 +123,7 @@ CheckpointContents read_directory(const std::string& directory) {
 
 CheckpointContents read_single(const std::string& path) {
   if (path.ends_with(".index.json")) return read_index(path);
-  const auto file = MappedFile::open(path);
+  const auto file = map_weights(path);
   const std::string_view start(reinterpret_cast<const char*>(file->bytes().data()), std::min<size_t>(file->bytes().size(), 4));
   if (start == "GGUF" || path.ends_with(".gguf")) return read_gguf(path);
   const bool pytorch = start.starts_with("PK") || start.starts_with("\x80") || path.ends_with(".bin") || path.ends_with(".pt") || path.ends_with(".pth");

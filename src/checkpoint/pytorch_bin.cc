@@ -146,7 +146,7 @@ std::vector<TensorEntry> parse_pytorch(std::span<const std::byte> bytes, std::st
 }
 
 std::vector<TensorEntry> read_pytorch(const std::string& path) {
-  const auto file = MappedFile::open(path);
+  const auto file = map_weights(path);
   std::vector<TensorEntry> out = parse_pytorch(file->bytes(), path);
   for (TensorEntry& e : out)
     if (!e.owned) e.file = file;

@@ -221,7 +221,7 @@ SafetensorsHeader parse_safetensors(std::span<const std::byte> bytes, std::strin
 }
 
 SafetensorsHeader read_safetensors(const std::string& path) {
-  const std::shared_ptr<const MappedFile> file = MappedFile::open(path);
+  const std::shared_ptr<const MappedFile> file = map_weights(path);
   SafetensorsHeader out = parse_safetensors(file->bytes(), path);
   for (TensorEntry& e : out.entries) e.file = file;
   return out;

@@ -37,6 +37,14 @@ std::span<const std::byte> TensorSource::data(const TensorEntry& entry) {
   return entry.file->bytes().subspan(entry.offset, entry.bytes);
 }
 
+std::shared_ptr<const MappedFile> map_weights(const std::string& path) {
+  constexpr std::string_view kPointer = "version https://git-lfs.github.com/";
+  std::shared_ptr<const MappedFile> file = MappedFile::open(path);
+  const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
+  if (text.starts_with(kPointer)) fail(Code::kNotFound, path, "expected weights, got a Git LFS pointer: run git lfs pull, or download the file");
+  return file;
+}
+
 std::optional<uint64_t> dense_bytes(DType dtype, std::span<const int64_t> shape) {
   constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
   int64_t elements = 1;

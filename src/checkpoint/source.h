@@ -72,6 +72,9 @@ class TensorSource {
 // told apart by content. Errors: Code::kNotFound names the file or shard that is missing, Code::kCorrupt what is wrong.
 std::unique_ptr<TensorSource> open_checkpoint(const std::string& path);
 
+// Maps a file of weights. A Git LFS pointer in its place (a clone without `git lfs pull`) is an error that says so.
+std::shared_ptr<const MappedFile> map_weights(const std::string& path);
+
 // Bytes of a dense tensor; nothing when a dimension is negative, the size overflows int64, or the elements are no whole
 // number of blocks.
 std::optional<uint64_t> dense_bytes(DType dtype, std::span<const int64_t> shape);

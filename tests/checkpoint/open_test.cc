@@ -164,6 +164,16 @@ TEST(Open, NothingThere) {
   expect_error([&] { open_checkpoint(dir.write("e.gguf", "")); }, Code::kCorrupt, "GGUF");
 }
 
+TEST(Open, GitLfsPointers) {
+  const TempDir dir;
+  const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 7\n";
+  for (const char* file : {"m.gguf", "pytorch_model.bin", "model.safetensors"}) {
+    dir.write(file, pointer);
+    expect_error([&] { open_checkpoint(dir / file); }, Code::kNotFound, "git lfs pull");
+  }
+  expect_error([&] { open_checkpoint(dir.path()); }, Code::kNotFound, "git lfs pull");
+}
+
 TEST(Shards, Names) {
   const auto s = parse_shard_name("/d/model-1-of-02.safetensors");
   ASSERT_TRUE(s);

@@ -129,6 +129,7 @@ TEST(Pytorch, WrongZipFiles) {
   const auto refused = [](const std::string& file, Code code, const std::string& text) { expect_error([&] { parse(file); }, code, text); };
   const auto with = [&](const test::ZipOptions& o) { return ZipBytes().add("m/data.pkl", pickle).add("m/data/0", storage, o).bytes(); };
   EXPECT_EQ(parse(with({})).size(), 1u);
+  EXPECT_EQ(parse(with({.zip64 = true})).size(), 1u);
   refused("", Code::kCorrupt, "a zip file, got 0 bytes");
   refused(std::string(100000, 'P'), Code::kCorrupt, "no zip file");
   refused(with({.method = 8}), Code::kUnsupported, "compressed (method 8)");
@@ -143,9 +144,9 @@ TEST(Pytorch, WrongZipFiles) {
   refused(ZipBytes().add("a", "x").add("a", "y").bytes(), Code::kCorrupt, "each record once, got 'a' twice");
   refused(ZipBytes().add("x", "y").bytes(), Code::kCorrupt, "a record data.pkl");
   refused(ZipBytes().add("a/data.pkl", "").add("b/data.pkl", "").bytes(), Code::kCorrupt, "one record data.pkl");
-  // Two directory records over the same bytes.
-  const int64_t first = 30 + 10 + static_cast<int64_t>(pickle.size());
-  refused(ZipBytes().add("m/data.pkl", pickle).add("m/d", "y", {.header_lie = -first, .local_name = "m/data.pkl"}).bytes(), Code::kCorrupt, "local header");
+  refused(with({.header_lie = 1, .zip64 = true}), Code::kCorrupt, "a local header at byte");
+  refused(ZipBytes().add("m/data/0", storage, {.size_lie = 10}).add("m/data.pkl", pickle).bytes(), Code::kCorrupt,
+          "records apart, got 'm/data/0' and 'm/data.pkl' overlapping");
 }
 
 }  // namespace
