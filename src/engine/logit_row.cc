@@ -1,0 +1,135 @@
+// See logit_row.h. Compiled with vectorization and without contraction of a*b+c, which would differ between machines.
+// exp: x = n ln2 + r with |r| <= ln2/2, exp(r) by a polynomial (coefficients of Cephes' expf), 2^n by the exponent bits.
+#include "engine/logit_row.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <limits>
+
+namespace transom::logit_row {
+namespace {
+
+constexpr size_t kLanes = 16;
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+// exp(x) for x <= 0.
+inline float exp_nonpositive(float x) {
+  constexpr float kLowest = -87.0f;           // below it the result would leave the normal floats
+  constexpr float kRound = 12582912.0f;       // 1.5 * 2^23: adding it rounds to an integer in the low mantissa bits
+  const float y = x > kLowest ? x : kLowest;  // also for -inf
+  const float shifted = y * 1.44269504f + kRound;
+  const float n = shifted - kRound;
+  const float r = (y - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = (p * r) * r + r + 1.0f;
+  const uint32_t exponent = (std::bit_cast<uint32_t>(shifted) << 23) + 0x3F800000u;
+  const float result = p * std::bit_cast<float>(exponent);
+  return x < kLowest ? 0.0f : result;
+}
+
+double sum_block(const float* x, size_t n) {
+  std::array<float, kLanes> lane{};
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (size_t l = 0; l < kLanes; ++l) lane[l] += x[i + l];
+  double sum = 0;
+  for (float v : lane) sum += static_cast<double>(v);
+  for (; i < n; ++i) sum += static_cast<double>(x[i]);
+  return sum;
+}
+
+}  // namespace
+
+Scan scan(std::span<const float> x) {
+  std::array<float, kLanes> max;
+  std::array<uint32_t, kLanes> wrong{};
+  max.fill(-kInf);
+  size_t i = 0;
+  for (; i + kLanes <= x.size(); i += kLanes)
+    for (size_t l = 0; l < kLanes; ++l) {
+      const float v = x[i + l];
+      max[l] = v > max[l] ? v : max[l];
+      wrong[l] |= v < kInf ? 0u : 1u;
+    }
+  Scan out{-kInf, true};
+  for (; i < x.size(); ++i) {
+    out.max = std::max(out.max, x[i]);
+    out.valid &= x[i] < kInf;
+  }
+  for (size_t l = 0; l < kLanes; ++l) {
+    out.max = std::max(out.max, max[l]);
+    out.valid &= wrong[l] == 0;
+  }
+  return out;
+}
+
+size_t find(std::span<const float> x, float value) {
+  size_t i = 0;
+  for (; i + kLanes <= x.size(); i += kLanes) {
+    uint32_t any = 0;
+    for (size_t l = 0; l < kLanes; ++l) any |= x[i + l] == value ? 1u : 0u;
+    if (any) break;
+  }
+  while (i < x.size() && x[i] != value) ++i;
+  return i;
+}
+
+void exp_weights(std::span<const float> x, float max, float inverse_temperature, std::span<float> out) {
+  const float* in = x.data();
+  float* to = out.data();
+  for (size_t i = 0; i < x.size(); ++i) to[i] = exp_nonpositive((in[i] - max) * inverse_temperature);
+}
+
+double block_sums(std::span<const float> x, std::vector<double>& sums) {
+  sums.resize((x.size() + kBlock - 1) / kBlock);
+  double total = 0;
+  for (size_t b = 0; b < sums.size(); ++b) {
+    sums[b] = sum_block(x.data() + b * kBlock, std::min(kBlock, x.size() - b * kBlock));
+    total += sums[b];
+  }
+  return total;
+}
+
+double log_sum_exp(std::span<const float> x, float max) {
+  std::array<float, kBlock> weights;
+  double total = 0;
+  for (size_t i = 0; i < x.size(); i += kBlock) {
+    const size_t n = std::min(kBlock, x.size() - i);
+    exp_weights(x.subspan(i, n), max, 1.0f, std::span(weights).first(n));
+    total += sum_block(weights.data(), n);
+  }
+  return static_cast<double>(max) + std::log(total);
+}
+
+float kth_largest(std::span<const float> x, size_t k, std::vector<float>& scratch) {
+  // Keeps what may be among the k largest so far; trimmed to k when full, which raises the bar for what comes.
+  const size_t capacity = std::min(x.size(), 2 * k + 256);
+  const auto trim = [&] {
+    const auto kth = scratch.begin() + static_cast<std::ptrdiff_t>(k - 1);
+    std::nth_element(scratch.begin(), kth, scratch.end(), std::greater<>());
+    scratch.resize(k);
+    return scratch.back();
+  };
+  scratch.clear();
+  scratch.reserve(capacity);
+  size_t i = 0;
+  for (; i < k; ++i) scratch.push_back(x[i]);
+  float bar = -kInf;
+  for (; i < x.size(); ++i) {
+    if (!(x[i] > bar)) continue;
+    scratch.push_back(x[i]);
+    if (scratch.size() == capacity) bar = trim();
+  }
+  return trim();
+}
+
+}  // namespace transom::logit_row
