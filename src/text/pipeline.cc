@@ -87,7 +87,9 @@ void Tokenizer::Impl::add_tokens(const std::vector<AddedToken>& tokens) {
     added[t.id] = std::move(a);
     size_ = std::max(size_, t.id + 1);
   }
-  for (const auto& [id, a] : added) {
+  for (const AddedToken& t : tokens) {
+    if (t.content.empty()) continue;
+    const Added& a = added.at(t.id);
     const bool other = a.token.normalized && !a.decoded.empty();
     (a.token.normalized ? normalized_matcher : raw_matcher).add(other ? a.decoded : a.token.content, a.token);
   }

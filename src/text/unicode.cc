@@ -170,6 +170,7 @@ void append_lower(std::string& out, char32_t c) {
 }
 
 uint8_t script_of(char32_t c) {
+  if (c == 0) c = 1;  // the measured table begins at 1
   const auto* it = std::upper_bound(std::begin(kScriptRuns), std::end(kScriptRuns), c,
                                     [](char32_t v, const ScriptRun& r) { return v < r.first; });
   if (it == std::begin(kScriptRuns)) return 0;
