@@ -1,0 +1,141 @@
+// The peer: llama.cpp through its C API, with its own defaults for this processor. Built by bench/build_llamacpp, not by
+// our CMake. Prints one JSON object with the fields of `transom bench --json`.
+//   llamacpp bench MODEL.gguf PP TG BATCH ROUNDS THREADS     random tokens, as llama-bench does; round 0 warms up
+//   llamacpp first-token MODEL.gguf PROMPT THREADS           load, tokenize, one greedy token: for whole-process timing
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "llama.h"
+
+namespace {
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+[[noreturn]] void die(const char* what) {
+  std::fprintf(stderr, "llamacpp: %s\n", what);
+  std::exit(1);
+}
+
+struct Session {
+  llama_model* model = nullptr;
+  llama_context* context = nullptr;
+  double load_s = 0;
+};
+
+Session open_session(const char* path, int n_ctx, int sequences, int threads) {
+  llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
+  ggml_backend_load_all();
+  llama_backend_init();
+  Session s;
+  const double start = now();
+  s.model = llama_model_load_from_file(path, llama_model_default_params());
+  if (!s.model) die("cannot load the model");
+  s.load_s = now() - start;
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = static_cast<uint32_t>(n_ctx);
+  params.n_batch = 2048;
+  params.n_ubatch = 512;
+  params.n_seq_max = static_cast<uint32_t>(sequences);
+  params.n_threads = params.n_threads_batch = threads;
+  s.context = llama_init_from_model(s.model, params);
+  if (!s.context) die("cannot make a context");
+  return s;
+}
+
+struct Row {
+  llama_token token;
+  int position, sequence;
+};
+
+void decode(const Session& s, const std::vector<Row>& rows, bool all_logits) {
+  llama_batch batch = llama_batch_init(static_cast<int>(rows.size()), 0, 1);
+  batch.n_tokens = static_cast<int>(rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    batch.token[i] = rows[i].token;
+    batch.pos[i] = rows[i].position;
+    batch.n_seq_id[i] = 1;
+    batch.seq_id[i][0] = rows[i].sequence;
+    batch.logits[i] = all_logits || i + 1 == rows.size();
+  }
+  if (llama_decode(s.context, batch) != 0) die("decode failed");
+  llama_synchronize(s.context);
+  llama_batch_free(batch);
+}
+
+std::string spread(std::vector<double> values) {
+  if (values.empty()) return "null";
+  std::sort(values.begin(), values.end());
+  char text[160];
+  std::snprintf(text, sizeof text, "{\"min\":%.3f,\"median\":%.3f,\"max\":%.3f}", values.front(),
+                values[values.size() / 2], values.back());
+  return text;
+}
+
+int run_bench(const char* path, int pp, int tg, int sequences, int rounds, int threads) {
+  constexpr int kPrompt = 16;  // context before the decoding that is timed
+  const Session s = open_session(path, std::max({2048, pp + 64, sequences * (kPrompt + tg + 8)}), sequences, threads);
+  const int vocab = llama_vocab_n_tokens(llama_model_get_vocab(s.model));
+  const auto any = [vocab] { return static_cast<llama_token>(std::rand() % vocab); };
+  std::vector<double> prefill, decoding;
+  for (int round = 0; round <= rounds; ++round) {
+    llama_memory_clear(llama_get_memory(s.context), true);
+    std::vector<Row> rows;
+    for (int i = 0; i < pp; ++i) rows.push_back({any(), i, 0});
+    double start = now();
+    if (pp) decode(s, rows, false);
+    if (pp && round) prefill.push_back(pp / (now() - start));
+    if (!tg) continue;
+    llama_memory_clear(llama_get_memory(s.context), true);
+    rows.clear();
+    for (int q = 0; q < sequences; ++q)
+      for (int i = 0; i < kPrompt; ++i) rows.push_back({any(), i, q});
+    decode(s, rows, false);
+    start = now();
+    for (int i = 0; i < tg; ++i) {
+      rows.clear();
+      for (int q = 0; q < sequences; ++q) rows.push_back({any(), kPrompt + i, q});
+      decode(s, rows, true);
+    }
+    if (round) decoding.push_back(sequences * tg / (now() - start));
+  }
+  std::printf("{\"peer\":\"llama.cpp\",\"prefill_tok_s\":%s,\"decode_tok_s\":%s,\"load_s\":%.4f,\"weights_gb\":%.4f,\"threads\":%d}\n",
+              spread(prefill).c_str(), spread(decoding).c_str(), s.load_s,
+              static_cast<double>(llama_model_size(s.model)) / 1e9, threads);
+  return 0;
+}
+
+int run_first_token(const char* path, const char* prompt, int threads) {
+  const Session s = open_session(path, 512, 1, threads);
+  const llama_vocab* vocab = llama_model_get_vocab(s.model);
+  std::vector<llama_token> ids(512);
+  const int n = llama_tokenize(vocab, prompt, static_cast<int>(std::strlen(prompt)), ids.data(),
+                               static_cast<int>(ids.size()), true, true);
+  if (n <= 0) die("cannot tokenize the prompt");
+  std::vector<Row> rows;
+  for (int i = 0; i < n; ++i) rows.push_back({ids[static_cast<size_t>(i)], i, 0});
+  decode(s, rows, false);
+  const float* logits = llama_get_logits_ith(s.context, -1);
+  const auto best = static_cast<llama_token>(std::max_element(logits, logits + llama_vocab_n_tokens(vocab)) - logits);
+  char piece[256];
+  const int length = llama_token_to_piece(vocab, best, piece, sizeof piece, 0, true);
+  std::printf("%.*s\n", std::max(0, length), piece);
+  std::fflush(stdout);
+  std::_Exit(0);  // as a program does that is in a hurry: the system takes the memory back
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string mode = argc > 1 ? argv[1] : "";
+  if (mode == "bench" && argc == 8)
+    return run_bench(argv[2], std::atoi(argv[3]), std::atoi(argv[4]), std::atoi(argv[5]), std::atoi(argv[6]), std::atoi(argv[7]));
+  if (mode == "first-token" && argc == 5) return run_first_token(argv[2], argv[3], std::atoi(argv[4]));
+  die("see the top of bench/peers/llamacpp.cc for its arguments");
+}
