@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "checkpoint/loader.h"
-#include "nn/residency.h"
+#include "spec/residency.h"
 
 namespace transom {
 

@@ -9,7 +9,7 @@
 #include "base/threads.h"
 #include "checkpoint/loader.h"
 #include "models/family.h"
-#include "nn/residency.h"
+#include "spec/residency.h"
 #include "transom/model.h"
 
 namespace transom {

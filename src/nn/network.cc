@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "nn/residency.h"
+#include "spec/residency.h"
 
 namespace transom::nn {
 

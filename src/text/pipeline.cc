@@ -74,7 +74,8 @@ Tokenizer::Impl::Impl(text::TokenizerSpec spec, std::string_view where) : contex
 
 void Tokenizer::Impl::add_tokens(const std::vector<AddedToken>& tokens) {
   for (const AddedToken& t : tokens) {
-    if (t.id < 0 || t.id == std::numeric_limits<int32_t>::max()) fail(Code::kCorrupt, context, "expected an id for added token '{}', got {}", t.content.substr(0, 60), t.id);
+    if (t.id < 0 || t.id == std::numeric_limits<int32_t>::max())
+      fail(Code::kCorrupt, context, "expected an id for added token '{}', got {}", t.content.substr(0, 60), t.id);
     if (t.content.empty()) continue;
     Added a{t, {}};
     if (t.normalized && normalizer) {

@@ -81,7 +81,8 @@ class ClsSep : public PostProcessor {
  private:
   static int32_t token(const StageJson& j, const char* key) {
     const Json& v = j.array(key);
-    if (v.size() != 2 || !v[0].is_string()) fail(Code::kCorrupt, j.where(), "expected [token, id] as '{}' of {}, got {}", key, j.type(), v.dump().substr(0, 60));
+    if (v.size() != 2 || !v[0].is_string())
+      fail(Code::kCorrupt, j.where(), "expected [token, id] as '{}' of {}, got {}", key, j.type(), v.dump().substr(0, 60));
     return checked_id(v[1], j);
   }
   int32_t cls_, sep_;

@@ -195,7 +195,8 @@ void Reader::finish() {
   else fail(Code::kUnsupported, context_, "expected model type BPE, WordPiece, Unigram or WordLevel, got '{}'", type_.substr(0, 40));
   if (m.kind == Kind::kBpe && !has_merges_) fail(Code::kCorrupt, context_, "expected a field 'merges' in a BPE model, got none");
   if ((m.kind == Kind::kUnigram) == m.scores.empty() && !m.tokens.empty())
-    fail(Code::kCorrupt, context_, "expected {} as vocab of a {} model, got the other form", m.kind == Kind::kUnigram ? "[token, score] pairs" : "token: id", type_);
+    fail(Code::kCorrupt, context_, "expected {} as vocab of a {} model, got the other form",
+         m.kind == Kind::kUnigram ? "[token, score] pairs" : "token: id", type_);
   if (m.unk_id && static_cast<size_t>(*m.unk_id) >= m.tokens.size())
     fail(Code::kCorrupt, context_, "expected unk_id below {}, got {}", m.tokens.size(), *m.unk_id);
   resolve_added_ids();

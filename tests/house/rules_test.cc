@@ -2,6 +2,7 @@
 // functions; opening comments; no printing in the library; no traces of a machine or of a registry's host.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <regex>
 #include <string>
 #include <vector>
@@ -14,6 +15,10 @@ namespace {
 const std::vector<std::string> kCode = {".h", ".cc", ".cu", ".cuh"};
 
 bool starts_with(const std::string& text, const std::string& prefix) { return text.rfind(prefix, 0) == 0; }
+
+long characters(const std::string& line) {
+  return std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xc0) != 0x80; });
+}
 
 // Reports every code line of `files` that matches, except in files for which `allowed` holds.
 template <class Allowed>
@@ -71,7 +76,7 @@ TEST(Rules, FilesAndFunctionsAreShort) {
       size_t opened = 0;
       for (size_t i = 0; i < file.lines.size(); ++i) {
         const std::string& line = file.lines[i];
-        EXPECT_LE(line.size(), 160u) << file.path << ":" << i + 1 << ": bytes in a line";
+        EXPECT_LE(characters(line), 160) << file.path << ":" << i + 1 << ": characters in a line";
         if (line.empty()) continue;
         // A function at the outer level opens at column 0 with a parameter list and closes with a lone brace.
         const bool opens = line[0] != ' ' && line.back() == '{' && line.find('(') != std::string::npos;
