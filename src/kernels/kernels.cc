@@ -1,7 +1,13 @@
 // Choosing a kernel table by name, and a stream's scratch: see kernels.h.
 #include "kernels/kernels.h"
 
+#include <fmt/ranges.h>
+
+#include "base/cpu.h"
 #include "base/error.h"
+#if defined(__x86_64__)
+#include "kernels/cpu/tables.h"
+#endif
 #include "tensor/arena.h"
 
 namespace transom {
@@ -15,11 +21,23 @@ std::byte* Stream::scratch(size_t bytes) {
   return scratch_.get();
 }
 
-std::vector<std::string_view> available_kernels() { return {"ref"}; }
+std::vector<std::string_view> available_kernels() {
+  std::vector<std::string_view> names;
+#if defined(__x86_64__)
+  names = cpu::table_names(cpu_info().isa);
+#endif
+  names.push_back("ref");
+  return names;
+}
 
 const Kernels& kernels_by_name(std::string_view name) {
-  if (name == "ref" || name == "auto") return ref_kernels();
-  fail(Code::kUnsupported, "--kernels", "expected auto or ref, got {}", name);
+  const std::vector<std::string_view> names = available_kernels();
+  if (name == "auto") name = names.front();
+  if (name == "ref") return ref_kernels();
+#if defined(__x86_64__)
+  if (const Kernels* table = cpu::find_table(name, cpu_info().isa)) return *table;
+#endif
+  fail(Code::kUnsupported, "--kernels", "expected auto or one of {} on this machine, got {}", fmt::join(names, ", "), name);
 }
 
 }  // namespace transom

@@ -1,0 +1,294 @@
+// Attention in one pass over the keys (online softmax: Milakov & Gimelshein 2018; tiling: Dao et al. 2022). A tile is up
+// to kRows (position, head) pairs of one key-value head; keys come in blocks of kKeys, at multiples of kKeys of the
+// sequence whatever the tile, and every kAttentionSegment keys the running sums are closed and merged in order. So a
+// row's result depends on neither the rows beside it nor on how segments are shared among threads.
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/math.h"
+#include "kernels/cpu/panel.h"
+
+namespace transom::cpu::TRANSOM_ISA {
+namespace {
+
+constexpr int64_t kKeys = 64, kAtOnce = 4;  // kAtOnce rows x 4 vectors of sums stay in registers
+constexpr float kNone = -__builtin_inff();
+
+int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+int64_t padded4(int64_t n) { return round_up(n, 4 * kLanes); }
+
+// A tile's memory. Sums are out[row][v_pad] with their maximum and weight: the segment's and the whole's.
+struct Tile {
+  const AttentionArgs& a;
+  int32_t s;
+  int64_t kv, group, head_dim, v_dim, v_pad;
+  int64_t r0, rows;  // rows of the sequence's (position, head in group) pairs
+  float *q, *keys, *values, *p, *part, *whole, *part_max, *part_sum, *whole_max, *whole_sum;
+  const float* value_row[kKeys];
+
+  Tile(const AttentionArgs& args, int32_t seq, int64_t head, int64_t first, int64_t count, std::byte* scratch)
+      : a(args), s(seq), kv(head), group(args.heads / args.kv_heads), head_dim(args.q.cols / args.heads),
+        v_dim(args.out.cols / args.heads), v_pad(padded4(v_dim)), r0(first), rows(count) {
+    float* next = reinterpret_cast<float*>(scratch);
+    const auto take = [&](int64_t n) {
+      float* p0 = next;
+      next += round_up(n, 16);
+      return p0;
+    };
+    q = take(kAttentionRows * head_dim);
+    keys = take((head_dim + kLanes) * kKeys);
+    values = take(kKeys * v_pad);
+    p = take(kAttentionRows * kKeys);
+    part = take(kAttentionRows * v_pad);
+    whole = take(kAttentionRows * v_pad);
+    part_max = take(kAttentionRows);
+    part_sum = take(kAttentionRows);
+    whole_max = take(kAttentionRows);
+    whole_sum = take(kAttentionRows);
+  }
+  int64_t token(int64_t r) const { return a.seqs.q_start[s] + (r0 + r) / group; }
+  int64_t head(int64_t r) const { return kv * group + (r0 + r) % group; }
+  int64_t position(int64_t r) const { return a.seqs.kv_len[s] - (a.seqs.q_start[s + 1] - token(r)); }
+  int64_t begin(int64_t r) const { return a.mask.window > 0 ? larger(0, position(r) - a.mask.window + 1) : 0; }
+  int64_t end(int64_t r) const {
+    const int64_t e = a.mask.causal ? position(r) + 1 : a.seqs.kv_len[s];
+    return a.mask.window > 0 ? smaller(e, position(r) + a.mask.window) : e;
+  }
+  int64_t key_row(int64_t j) const {
+    const SequenceTable& t = a.seqs;
+    if (!t.pages) return t.q_start[s] + j;
+    return static_cast<int64_t>(t.pages[int64_t{s} * t.max_pages + j / t.page_size]) * t.page_size + j % t.page_size;
+  }
+};
+
+void load_queries(Tile& t) {
+  for (int64_t r = 0; r < t.rows; ++r) {
+    const In in = in_row(t.a.q, t.token(r));
+    for (int64_t c = 0; c < t.head_dim; c += kLanes) {
+      const int64_t n = smaller(kLanes, t.head_dim - c);
+      store({t.q + r * t.head_dim, DType::kF32}, c, load(in, t.head(r) * t.head_dim + c, n) * set1(t.a.scale), n);
+    }
+  }
+  memset(t.q + t.rows * t.head_dim, 0, static_cast<size_t>(round_up(t.rows, kAtOnce) - t.rows) * t.head_dim * sizeof(float));
+}
+
+// Keys [j, j + kKeys) that lie in [lo, hi), transposed to keys[column][key]; the others are zero. Values as rows.
+void load_keys(Tile& t, int64_t j, int64_t lo, int64_t hi) {
+  for (int64_t i = 0; i < kKeys; i += kLanes) {
+    In row[kLanes];
+    for (int64_t k = 0; k < kLanes; ++k) {
+      const bool there = j + i + k >= lo && j + i + k < hi;
+      row[k] = {there ? in_row(t.a.k, t.key_row(j + i + k)).p : nullptr, t.a.k.dtype};
+    }
+    for (int64_t c = 0; c < t.head_dim; c += kLanes) {
+      I v[kLanes];
+      const int64_t n = smaller(kLanes, t.head_dim - c);
+      for (int k = 0; k < kLanes; ++k) {
+        const F x = row[k].p ? load(row[k], t.kv * t.head_dim + c, n) : zero();
+        memcpy(&v[k], &x, sizeof x);
+      }
+      transpose(v);
+      for (int64_t k = 0; k < n; ++k) store_i(t.keys + (c + k) * kKeys + i, v[k]);
+    }
+  }
+  const bool direct = t.a.v.dtype == DType::kF32 && t.v_pad == t.v_dim;
+  for (int64_t i = 0; i < kKeys; ++i) {
+    float* row = t.values + i * t.v_pad;
+    t.value_row[i] = row;
+    if (j + i < lo || j + i >= hi) {
+      memset(row, 0, static_cast<size_t>(t.v_pad) * sizeof(float));
+      continue;
+    }
+    const In in = in_row(t.a.v, t.key_row(j + i));
+    if (direct) {
+      t.value_row[i] = static_cast<const float*>(in.p) + t.kv * t.v_dim;
+      continue;
+    }
+    for (int64_t c = 0; c < t.v_pad; c += kLanes) {
+      const int64_t n = smaller(kLanes, t.v_dim - c);
+      storeu(row + c, n > 0 ? load(in, t.kv * t.v_dim + c, n) : zero());
+    }
+  }
+}
+
+// p[row][key] = q · k for kAtOnce rows.
+void score_rows(Tile& t, int64_t r) {
+  const float* q = t.q + r * t.head_dim;
+  for (int64_t i = 0; i < kKeys; i += 4 * kLanes) {
+    F acc[kAtOnce][4];
+    for (auto& row : acc)
+      for (F& x : row) x = zero();
+    for (int64_t c = 0; c < t.head_dim; ++c) {
+      F k[4];
+      for (int v = 0; v < 4; ++v) k[v] = loadu(t.keys + c * kKeys + i + v * kLanes);
+      for (int m = 0; m < kAtOnce; ++m) {
+        const F x = set1(q[m * t.head_dim + c]);
+        for (int v = 0; v < 4; ++v) acc[m][v] = fma(x, k[v], acc[m][v]);
+      }
+    }
+    for (int m = 0; m < kAtOnce; ++m)
+      for (int v = 0; v < 4; ++v) storeu(t.p + (r + m) * kKeys + i + v * kLanes, acc[m][v]);
+  }
+}
+
+TRANSOM_INLINE F lane_numbers() {
+  alignas(64) static constexpr float kNumbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return loadu(kNumbers);
+}
+// x where begin <= lane < end, `other` elsewhere.
+TRANSOM_INLINE F between(F x, float begin, float end, F other) {
+  const F lane = lane_numbers();
+  return select_negative(lane - set1(begin), other, select_negative(lane - set1(end), x, other));
+}
+
+// Scores of one row to probabilities relative to the running maximum, which is raised first; the sums shrink with it.
+void soften_row(Tile& t, int64_t r, int64_t j) {
+  const AttentionArgs& a = t.a;
+  float* p = t.p + r * kKeys;
+  const float b = static_cast<float>(t.begin(r) - j), e = static_cast<float>(t.end(r) - j);
+  F top = set1(kNone);
+  for (int64_t i = 0; i < kKeys; i += kLanes) {
+    F x = loadu(p + i);
+    const float at = static_cast<float>(i);
+    if (a.mod.softcap > 0) x = set1(a.mod.softcap) * tanh(x / set1(a.mod.softcap));
+    if (a.mod.alibi) {
+      const F distance = lane_numbers() + set1(static_cast<float>(j + i - t.position(r)));
+      x = fma(set1(a.mod.alibi[t.head(r)]), distance, x);
+    }
+    x = between(x, b - at, e - at, set1(kNone));
+    storeu(p + i, x);
+    top = max(top, x);
+  }
+  const float old = t.part_max[r], highest = __builtin_fmaxf(old, largest(top));
+  if (highest == kNone) return memset(p, 0, kKeys * sizeof(float)), void();
+  F total = zero();
+  for (int64_t i = 0; i < kKeys; i += kLanes) {
+    const F x = exp(loadu(p + i) - set1(highest));
+    storeu(p + i, x);
+    total = total + x;
+  }
+  if (highest != old) {
+    const float shrink = old == kNone ? 0.f : __builtin_expf(old - highest);
+    t.part_max[r] = highest;
+    t.part_sum[r] *= shrink;
+    for (int64_t c = 0; c < t.v_pad; c += kLanes)
+      storeu(t.part + r * t.v_pad + c, loadu(t.part + r * t.v_pad + c) * set1(shrink));
+  }
+  t.part_sum[r] += sum(total);
+}
+
+// part[row] += p[row] · values for kAtOnce rows, over `count` keys from key `first` of the block.
+void weigh_rows(Tile& t, int64_t r, int64_t first, int64_t last) {
+  for (int64_t c = 0; c < t.v_pad; c += 4 * kLanes) {
+    F acc[kAtOnce][4];
+    for (int m = 0; m < kAtOnce; ++m)
+      for (int v = 0; v < 4; ++v) acc[m][v] = loadu(t.part + (r + m) * t.v_pad + c + v * kLanes);
+    for (int64_t i = first; i < last; ++i) {
+      F x[4];
+      for (int v = 0; v < 4; ++v) x[v] = loadu(t.value_row[i] + c + v * kLanes);
+      for (int m = 0; m < kAtOnce; ++m) {
+        const F w = set1(t.p[(r + m) * kKeys + i]);
+        for (int v = 0; v < 4; ++v) acc[m][v] = fma(w, x[v], acc[m][v]);
+      }
+    }
+    for (int m = 0; m < kAtOnce; ++m)
+      for (int v = 0; v < 4; ++v) storeu(t.part + (r + m) * t.v_pad + c + v * kLanes, acc[m][v]);
+  }
+}
+
+void clear(Tile& t, float* out, float* top, float* total) {
+  const int64_t rows = round_up(t.rows, kAtOnce);
+  for (int64_t r = 0; r < rows; ++r) top[r] = kNone, total[r] = 0;
+  memset(out, 0, static_cast<size_t>(rows * t.v_pad) * sizeof(float));
+}
+
+// Adds a segment's sums to the whole's: both are brought to the larger maximum.
+void merge_row(float* whole, float& top, float& total, const float* part, float part_max, float part_sum, int64_t n) {
+  if (part_max == kNone) return;
+  const float highest = __builtin_fmaxf(top, part_max);
+  const float f = top == kNone ? 0.f : __builtin_expf(top - highest), g = __builtin_expf(part_max - highest);
+  total = total * f + part_sum * g;
+  top = highest;
+  for (int64_t c = 0; c < n; c += kLanes) storeu(whole + c, fma(loadu(part + c), set1(g), loadu(whole + c) * set1(f)));
+}
+
+// One segment's keys [j0, j1) into t.part.
+void attend(Tile& t, int64_t j0, int64_t j1) {
+  clear(t, t.part, t.part_max, t.part_sum);
+  int64_t lo = j1, hi = j0;
+  for (int64_t r = 0; r < t.rows; ++r) lo = smaller(lo, t.begin(r)), hi = larger(hi, t.end(r));
+  lo = larger(lo, j0), hi = smaller(hi, j1);
+  for (int64_t j = lo / kKeys * kKeys; j < hi; j += kKeys) {
+    load_keys(t, j, lo, hi);
+    const int64_t first = larger(lo - j, 0), last = smaller(hi - j, kKeys);
+    for (int64_t r = 0; r < t.rows; r += kAtOnce) score_rows(t, r);
+    for (int64_t r = 0; r < t.rows; ++r) soften_row(t, r, j);
+    for (int64_t r = t.rows; r < round_up(t.rows, kAtOnce); ++r)
+      memset(t.p + r * kKeys, 0, kKeys * sizeof(float));
+    for (int64_t r = 0; r < t.rows; r += kAtOnce) weigh_rows(t, r, first, last);
+  }
+}
+
+void write_rows(Tile& t) {
+  const AttentionArgs& a = t.a;
+  for (int64_t r = 0; r < t.rows; ++r) {
+    float top = t.whole_max[r], total = t.whole_sum[r];
+    float scale = 1;
+    if (a.mod.sinks) {
+      const float sink = a.mod.sinks[t.head(r)], highest = __builtin_fmaxf(top, sink);
+      scale = __builtin_expf(top - highest);
+      total = total * scale + __builtin_expf(sink - highest);
+      top = highest;
+    }
+    const Out out = out_row(a.out, t.token(r));
+    const F factor = set1(scale / total);
+    for (int64_t c = 0; c < t.v_dim; c += kLanes)
+      store(out, t.head(r) * t.v_dim + c, loadu(t.whole + r * t.v_pad + c) * factor, smaller(kLanes, t.v_dim - c));
+    if (a.lse) a.lse[t.token(r) * a.heads + t.head(r)] = top + __builtin_logf(total);
+  }
+}
+
+}  // namespace
+
+size_t attention_scratch(const AttentionArgs& a) {
+  const int64_t hd = a.q.cols / a.heads, v = padded4(a.out.cols / a.heads);
+  const int64_t n = kAttentionRows * (hd + kKeys + 2 * v + 4) + (hd + kLanes) * kKeys + kKeys * v + 16 * 10;
+  return static_cast<size_t>(n) * sizeof(float);
+}
+int64_t attention_part_floats(const AttentionArgs& a) { return kAttentionRows * (padded4(a.out.cols / a.heads) + 2); }
+
+void attention(const AttentionArgs& a, int32_t s, int64_t kv, int64_t r0, int64_t rows, std::byte* scratch) {
+  Tile t(a, s, kv, r0, rows, scratch);
+  load_queries(t);
+  clear(t, t.whole, t.whole_max, t.whole_sum);
+  const int64_t lo = t.begin(0), hi = t.end(rows - 1);  // rows are in order of position
+  for (int64_t j = lo / kAttentionSegment * kAttentionSegment; j < hi; j += kAttentionSegment) {
+    attend(t, j, j + kAttentionSegment);
+    for (int64_t r = 0; r < rows; ++r)
+      merge_row(t.whole + r * t.v_pad, t.whole_max[r], t.whole_sum[r], t.part + r * t.v_pad, t.part_max[r], t.part_sum[r], t.v_pad);
+  }
+  write_rows(t);
+}
+
+void attention_part(const AttentionArgs& a, int32_t s, int64_t kv, int64_t r0, int64_t rows, int64_t segment, float* out,
+                    std::byte* scratch) {
+  Tile t(a, s, kv, r0, rows, scratch);
+  load_queries(t);
+  attend(t, segment * kAttentionSegment, (segment + 1) * kAttentionSegment);
+  memcpy(out, t.part_max, static_cast<size_t>(rows) * sizeof(float));
+  memcpy(out + kAttentionRows, t.part_sum, static_cast<size_t>(rows) * sizeof(float));
+  memcpy(out + 2 * kAttentionRows, t.part, static_cast<size_t>(rows * t.v_pad) * sizeof(float));
+}
+
+void attention_merge(const AttentionArgs& a, int32_t s, int64_t kv, int64_t r0, int64_t rows, int64_t segments,
+                     const float* parts, std::byte* scratch) {
+  Tile t(a, s, kv, r0, rows, scratch);
+  clear(t, t.whole, t.whole_max, t.whole_sum);
+  for (int64_t i = 0; i < segments; ++i) {
+    const float* part = parts + i * attention_part_floats(a);
+    for (int64_t r = 0; r < rows; ++r)
+      merge_row(t.whole + r * t.v_pad, t.whole_max[r], t.whole_sum[r], part + 2 * kAttentionRows + r * t.v_pad, part[r],
+                part[kAttentionRows + r], t.v_pad);
+  }
+  write_rows(t);
+}
+
+}  // namespace transom::cpu::TRANSOM_ISA

@@ -1,0 +1,80 @@
+// Sharing attention among the team's threads. The work is a list of tiles (sequence, kv head, up to kAttentionRows rows),
+// taken as threads become free. When there are too few tiles and the context is long, as in decoding, the keys are shared
+// too: the parts of each tile's segments are formed separately and merged after a barrier, with the same result.
+#include <algorithm>
+#include <atomic>
+
+#include "base/error.h"
+#include "base/threads.h"
+#include "kernels/cpu/linear.h"
+
+namespace transom::cpu {
+namespace {
+
+struct Tile {
+  int32_t s;
+  int64_t kv, r0, rows;
+};
+
+int64_t tiles_of(const AttentionArgs& a, int32_t s) {
+  const int64_t rows = int64_t{a.seqs.q_start[s + 1] - a.seqs.q_start[s]} * (a.heads / a.kv_heads);
+  return (rows + kAttentionRows - 1) / kAttentionRows;
+}
+
+// Tile `i` of sequence s: the last rows, which see the most keys, come first.
+Tile tile_at(const AttentionArgs& a, int32_t s, int64_t i) {
+  const int64_t count = tiles_of(a, s), rows = int64_t{a.seqs.q_start[s + 1] - a.seqs.q_start[s]} * (a.heads / a.kv_heads);
+  const int64_t r0 = (count - 1 - i / a.kv_heads) * kAttentionRows;
+  return {s, i % a.kv_heads, r0, std::min(kAttentionRows, rows - r0)};
+}
+
+// f(tile, its number) for the tiles that this thread claims.
+template <class Call>
+void claim_tiles(const AttentionArgs& a, std::atomic<int64_t>& next, int64_t per_tile, Call&& f) {
+  int32_t s = 0;
+  int64_t before = 0, count = tiles_of(a, 0) * a.kv_heads;
+  for (;;) {
+    const int64_t i = next.fetch_add(1, std::memory_order_relaxed), tile = i / per_tile;
+    while (tile >= before + count) {
+      before += count;
+      if (++s == a.seqs.count) return;
+      count = tiles_of(a, s) * a.kv_heads;
+    }
+    f(tile_at(a, s, tile - before), tile, i % per_tile);
+  }
+}
+
+}  // namespace
+
+void run_attention(const Primitives& p, const AttentionArgs& a, Stream& s) {
+  CHECK(a.heads % a.kv_heads == 0 && a.q.cols % a.heads == 0 && a.out.cols % a.heads == 0);
+  int64_t tiles = 0, keys = 0;
+  for (int32_t i = 0; i < a.seqs.count; ++i) {
+    tiles += tiles_of(a, i) * a.kv_heads;
+    keys += int64_t{a.seqs.kv_len[i]} * tiles_of(a, i) * a.kv_heads;
+  }
+  if (tiles == 0) return;
+  const int size = s.team->size();
+  const int64_t segments = (a.seqs.max_kv_len + kAttentionSegment - 1) / kAttentionSegment;
+  const bool alone = size == 1 || keys * (a.q.cols / a.heads) < 8192;
+  const bool split = !alone && segments > 1 && tiles < 2 * size;
+  const int64_t own = (static_cast<int64_t>(p.attention_scratch(a)) + 63) / 64 * 64, part = p.attention_part_floats(a);
+  std::byte* memory = s.scratch(static_cast<size_t>(own * size + (split ? tiles * segments * part * 4 : 0)));
+  float* parts = reinterpret_cast<float*>(memory + own * size);
+  std::atomic<int64_t> next{0}, next_merge{0};
+  const auto task = [&](int rank, int) {
+    std::byte* scratch = memory + own * rank;
+    if (!split)
+      return claim_tiles(a, next, 1, [&](const Tile& t, int64_t, int64_t) { p.attention(a, t.s, t.kv, t.r0, t.rows, scratch); });
+    claim_tiles(a, next, segments, [&](const Tile& t, int64_t i, int64_t segment) {
+      p.attention_part(a, t.s, t.kv, t.r0, t.rows, segment, parts + (i * segments + segment) * part, scratch);
+    });
+    s.team->barrier();
+    claim_tiles(a, next_merge, 1, [&](const Tile& t, int64_t i, int64_t) {
+      p.attention_merge(a, t.s, t.kv, t.r0, t.rows, segments, parts + i * segments * part, scratch);
+    });
+  };
+  alone ? task(0, 1) : s.team->run(task);
+}
+
+}  // namespace transom::cpu

@@ -1,0 +1,171 @@
+// Linear layers in float: decoding of any stored row to float, the product of few activation rows with F32, F16 and BF16
+// weights as stored (other types are decoded a row at a time), and the blocked product of many rows.
+#include "kernels/cpu/finish.h"
+#include "kernels/cpu/formats.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/panel.h"
+#include "tensor/quant.h"
+
+namespace transom::cpu::TRANSOM_ISA {
+namespace {
+
+TRANSOM_INLINE F widen(Bytes bytes) {
+#if defined(__AVX512F__)
+  return to_float(_mm512_cvtepu8_epi32(load16(bytes)));
+#else
+  return to_float(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes))));
+#endif
+}
+
+// One chunk's bytes to floats: s and m hold one value per kGroup elements.
+template <int kGroup>
+TRANSOM_INLINE void expand(I quants, int bias, const float* s, const float* m, float* dst) {
+  alignas(64) uint8_t bytes[kChunk];
+  store_i(bytes, quants);
+  for (int i = 0; i < kChunk; i += kLanes)
+    storeu(dst + i, fma(widen(bytes + i) - set1(static_cast<float>(bias)), set1(s[i / kGroup]), set1(m[i / kGroup])));
+}
+
+template <class Fmt>
+void dequantize_format(Bytes p, float* dst, int64_t n) {
+  constexpr int kPer = kChunk / 32;
+  if constexpr (Fmt::kElements == 32) {
+    for (int64_t b = 0; b < n / 32; b += kPer) {
+      const bool alone = b + kPer > n / 32;
+      const Bytes a = p + b * Fmt::kBytes, c = alone ? a : a + (kPer - 1) * Fmt::kBytes;
+      alignas(64) float s[kLanes], m[kLanes], out[kChunk];
+      storeu(s, Fmt::scale(a, c));
+      storeu(m, Fmt::min(a, c));
+      const float s2[2] = {s[0], s[kLanes - 1]}, m2[2] = {m[0], m[kLanes - 1]};
+      expand<32>(Fmt::quants(a, c), Fmt::kBias, s2, m2, alone ? out : dst + 32 * b);
+      if (alone) memcpy(dst + 32 * b, out, 32 * sizeof(float));
+    }
+  } else {
+    for (int64_t b = 0; b < n / 256; ++b, p += Fmt::kBytes) {
+      alignas(64) float s[16], m[16] = {};
+      Fmt::scales(p, s, m);
+      for (int g = 0; g < 8; g += kPer) {
+        const int first_group = g * 32 / Fmt::kGroup;
+        expand<Fmt::kGroup>(Fmt::quants(p, g), Fmt::kBias, s + first_group, m + first_group, dst + 256 * b + 32 * g);
+      }
+    }
+  }
+}
+
+bool is_plain_float(DType t) { return t == DType::kF32 || t == DType::kF16 || t == DType::kBF16; }
+
+// Two partial sums per product, over alternate vectors.
+template <int R, int T>
+TRANSOM_INLINE void dot_float(const In* w, const float* const* x, int64_t cols, float (&out)[T][kOutRows], int64_t at) {
+  F acc[R][T][2];
+  for (int r = 0; r < R; ++r)
+    for (int t = 0; t < T; ++t) acc[r][t][0] = acc[r][t][1] = zero();
+  int64_t k = 0;
+  for (; k + 2 * kLanes <= cols; k += 2 * kLanes)
+    for (int half = 0; half < 2; ++half)
+      for (int r = 0; r < R; ++r) {
+        const F v = load(w[r], k + half * kLanes);
+        for (int t = 0; t < T; ++t) acc[r][t][half] = fma(v, loadu(x[t] + k + half * kLanes), acc[r][t][half]);
+      }
+  for (; k < cols; k += kLanes)
+    for (int r = 0; r < R; ++r) {
+      const F v = load(w[r], k, smaller(kLanes, cols - k));
+      for (int t = 0; t < T; ++t) acc[r][t][0] = fma(v, loadu(x[t] + k), acc[r][t][0]);
+    }
+  for (int t = 0; t < T; ++t)
+    for (int r = 0; r < R; r += 4) {
+      const auto get = [&](int i) { return acc[r + i < R ? r + i : r][t][0] + acc[r + i < R ? r + i : r][t][1]; };
+      float four[4];
+      _mm_storeu_ps(four, sum4(get(0), get(1), get(2), get(3)));
+      for (int i = 0; i < 4 && r + i < R; ++i) out[t][at + r + i] = four[i];
+    }
+}
+
+// `type` is a constant in each call, so that the loads in the loop have no branch.
+template <DType kType>
+void gemv_type(const LinearTile& g) {
+  const WeightView& w = *g.weight;
+  const bool stored = is_plain_float(w.dtype);
+  float* decoded = reinterpret_cast<float*>(g.scratch);
+  for (int64_t n0 = g.n0; n0 < g.n1; n0 += kOutRows) {
+    const int64_t count = smaller(kOutRows, g.n1 - n0);
+    by_fours(g.t0, g.t1, [&](int64_t t0, auto rows) {
+      constexpr int T = decltype(rows)::value, R = kWide ? (T == 1 ? 4 : 2) : (T == 1 ? 4 : T == 2 ? 2 : 1);
+      const float* x[T];
+      for (int t = 0; t < T; ++t) x[t] = g.x->f32 + (t0 + t) * g.x->f32_stride;
+      float out[T][kOutRows];
+      int64_t i = 0;
+      for (; stored && i + R <= count; i += R) {
+        In row[R];
+        for (int r = 0; r < R; ++r) row[r] = {w.data + (n0 + i + r) * w.row_bytes, kType};
+        dot_float<R, T>(row, x, w.cols, out, i);
+      }
+      for (; i < count; ++i) {
+        In row = {w.data + (n0 + i) * w.row_bytes, kType};
+        if (!stored) {
+          dequantize(w.dtype, row.p, decoded, w.cols);
+          row.p = decoded;
+        }
+        dot_float<1, T>(&row, x, w.cols, out, i);
+      }
+      for (int t = 0; t < T; ++t) finish_row(g.out, t0 + t, n0, count, out[t]);
+    });
+  }
+}
+
+// The blocked product: a panel is kPanel weight rows by kDepth columns, transposed to [column][row].
+struct DenseF32 {
+  static constexpr int64_t kDepth = 512;
+  using Element = float;
+  static void unpack(const WeightView& w, int64_t n, int64_t count, int64_t k0, int64_t depth, float* rows, float* panel) {
+    for (int64_t half = 0; half < 2; ++half) {
+      for (int64_t r = 0; r < kLanes; ++r) {
+        float* row = rows + r * kDepth;
+        const int64_t i = half * kLanes + r;
+        if (i < count)
+          dequantize(w.dtype, w.data + (n + i) * w.row_bytes + row_bytes(w.dtype, k0), row, depth);
+        else
+          memset(row, 0, static_cast<size_t>(depth) * sizeof(float));
+      }
+      for (int64_t k = 0; k < depth; k += kLanes) {
+        I v[kLanes];
+        for (int r = 0; r < kLanes; ++r) v[r] = load_i(rows + r * kDepth + k);  // past depth: kDepth is a multiple of kLanes
+        transpose(v);
+        for (int64_t j = 0; j < smaller(kLanes, depth - k); ++j) store_i(panel + (k + j) * kPanel + half * kLanes, v[j]);
+      }
+    }
+  }
+  template <int M>
+  TRANSOM_INLINE static void multiply(const LinearX& x, int64_t t, int64_t k0, int64_t depth, const float* panel, F (&acc)[M][2]) {
+    const float* rows[M];
+    for (int i = 0; i < M; ++i) rows[i] = x.f32 + (t + i) * x.f32_stride + k0;
+    for (int64_t k = 0; k < depth; ++k) {
+      const F w0 = loadu(panel + k * kPanel), w1 = loadu(panel + k * kPanel + kLanes);
+      for (int i = 0; i < M; ++i) {
+        const F v = set1(rows[i][k]);
+        acc[i][0] = fma(v, w0, acc[i][0]);
+        acc[i][1] = fma(v, w1, acc[i][1]);
+      }
+    }
+  }
+};
+
+}  // namespace
+
+void dequantize(DType t, const void* src, float* dst, int64_t n) {
+  if (is_plain_float(t)) return convert(DType::kF32, dst, t, src, n, 1.f);
+  if (!with_format(t, [&](auto f) { dequantize_format<decltype(f)>(static_cast<Bytes>(src), dst, n); }))
+    dequantize_row(t, src, dst, n);
+}
+
+void gemv_float(const LinearTile& g) {
+  if (g.weight->dtype == DType::kBF16) return gemv_type<DType::kBF16>(g);
+  if (g.weight->dtype == DType::kF16) return gemv_type<DType::kF16>(g);
+  gemv_type<DType::kF32>(g);
+}
+size_t gemv_scratch(int64_t cols) { return static_cast<size_t>(cols + 64) * sizeof(float); }
+
+void gemm_f32(const LinearTile& g) { gemm_panel<DenseF32, kWide ? 12 : 6>(g); }
+size_t gemm_f32_scratch() { return gemm_scratch<DenseF32>(); }
+
+}  // namespace transom::cpu::TRANSOM_ISA

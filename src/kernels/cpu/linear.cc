@@ -1,0 +1,134 @@
+// Sharing a linear call among the team's threads. All segments are one list of weight rows. Few activation rows: each
+// thread takes a contiguous range of equal bytes, and prepares the activations for itself (cheaper than a barrier). Many:
+// the activations are prepared together, and threads take panels of weight rows as they become free.
+#include "kernels/cpu/linear.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "base/error.h"
+#include "base/threads.h"
+
+namespace transom::cpu {
+namespace {
+
+constexpr int64_t kFewRows = 6;           // up to here the kernel of few rows is faster
+constexpr int64_t kAloneBytes = 24 << 10;  // a call that reads less runs on the calling thread
+
+int64_t align(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+// Lays the forms out in memory; with a null base it only counts.
+struct Forms {
+  bool f32 = false, bf16 = false, q16 = false;
+
+  void add(Form f) {
+    f32 |= f == Form::kF32;
+    bf16 |= f == Form::kBF16;
+    q16 |= f == Form::kQ16;
+  }
+  int64_t place(LinearX& x, const ConstView& v, std::byte* base) const {
+    int64_t used = 0;
+    const auto take = [&](int64_t bytes) {
+      std::byte* p = base + used;
+      used += align(bytes);
+      return p;
+    };
+    const int64_t rows = v.rows, padded = (v.cols + 63) / 64 * 64;
+    x = {.rows = rows, .cols = v.cols, .padded = padded};
+    if (f32) {
+      const bool as_is = v.dtype == DType::kF32 && v.cols == padded;
+      x.f32 = as_is ? static_cast<float*>(const_cast<void*>(v.data)) : reinterpret_cast<float*>(take(rows * padded * 4));
+      x.f32_stride = as_is ? v.stride : padded;
+    }
+    if (bf16) x.bf16 = reinterpret_cast<uint16_t*>(take(rows * padded * 2));
+    if (q16) {
+      const int64_t blocks = padded / 32;
+      x.q16 = take(rows * padded * 2);
+      x.d = reinterpret_cast<float*>(take(rows * blocks * 4));
+      x.s32 = reinterpret_cast<float*>(take(rows * blocks * 4));
+      x.s16 = reinterpret_cast<float*>(take(rows * blocks * 8));
+    }
+    return used;
+  }
+};
+
+LinearTile tile_of(const LinearArgs& a, const LinearSegment& g, const LinearX& x, std::byte* scratch) {
+  return {.x = &x, .weight = &g.weight, .out = {g.y, g.bias, a.alpha, a.beta}, .n0 = 0, .n1 = g.weight.rows, .t0 = 0,
+          .t1 = x.rows, .scratch = scratch};
+}
+
+// The weight row of segment g where the share of all bytes before `at` ends; `before` = bytes of earlier segments.
+int64_t border(const LinearSegment& g, int64_t before, int64_t at) {
+  if (at <= before) return 0;
+  const int64_t row = (at - before) / std::max<int64_t>(g.weight.row_bytes, 1);
+  return row >= g.weight.rows ? g.weight.rows : row / 8 * 8;
+}
+
+void few_rows(const Primitives& p, const LinearArgs& a, const LinearX& x, int64_t total, int rank, int size, std::byte* scratch) {
+  const int64_t first = total * rank / size, last = total * (rank + 1) / size;
+  int64_t before = 0;
+  for (const LinearSegment& g : a.segments) {
+    LinearTile tile = tile_of(a, g, x, scratch);
+    tile.n0 = border(g, before, first);
+    tile.n1 = rank + 1 == size ? g.weight.rows : border(g, before, last);
+    if (tile.n0 < tile.n1) p.gemv(tile);
+    before += g.weight.rows * g.weight.row_bytes;
+  }
+}
+
+void many_rows(const Primitives& p, const LinearArgs& a, const LinearX& x, std::atomic<int64_t>& next, std::byte* scratch) {
+  int64_t panels = 0;
+  for (const LinearSegment& g : a.segments) panels += (g.weight.rows + p.panel - 1) / p.panel;
+  for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < panels;)
+    for (const LinearSegment& g : a.segments) {
+      const int64_t here = (g.weight.rows + p.panel - 1) / p.panel;
+      if (i >= here) {
+        i -= here;
+        continue;
+      }
+      LinearTile tile = tile_of(a, g, x, scratch);
+      tile.n0 = i * p.panel;
+      tile.n1 = std::min(tile.n0 + p.panel, g.weight.rows);
+      p.gemm(tile);
+      break;
+    }
+}
+
+void check(const LinearArgs& a) {
+  for (const LinearSegment& g : a.segments)
+    CHECK(g.weight.cols == a.x.cols && g.y.rows == a.x.rows && g.y.cols == g.weight.rows);
+}
+
+}  // namespace
+
+void run_linear(const Primitives& p, const LinearArgs& a, Stream& s, bool one_order) {
+  check(a);
+  const int64_t T = a.x.rows;
+  if (T == 0 || a.x.cols == 0) CHECK(T == 0);
+  if (T == 0) return;
+  const bool few = one_order || T <= kFewRows;
+  Forms forms;
+  int64_t bytes = 0;
+  for (const LinearSegment& g : a.segments) {
+    forms.add(few ? p.gemv_form(g.weight.dtype) : p.gemm_form(g.weight.dtype));
+    bytes += g.weight.rows * g.weight.row_bytes;
+  }
+  LinearX x;
+  const int64_t form_bytes = forms.place(x, a.x, nullptr), own_bytes = align(static_cast<int64_t>(p.linear_scratch(a.x.cols)));
+  const bool alone = T * bytes < kAloneBytes || s.team->size() == 1, each = few && T <= 4;
+  const int copies = alone ? 1 : s.team->size();
+  std::byte* memory = s.scratch(static_cast<size_t>((each ? copies : 1) * form_bytes + copies * own_bytes));
+  std::atomic<int64_t> next{0};
+  const auto task = [&](int rank, int size) {
+    std::byte* own = memory + rank * own_bytes;
+    LinearX mine;
+    forms.place(mine, a.x, memory + copies * own_bytes + (each ? rank : 0) * form_bytes);
+    const TeamRange range = each ? TeamRange{0, T} : team_range(T, rank, size);
+    for (int64_t t = range.begin; t < range.end; ++t) p.prepare_x(mine, a.x, t);
+    if (!each && size > 1) s.team->barrier();
+    few ? few_rows(p, a, mine, bytes, rank, size, own) : many_rows(p, a, mine, next, own);
+  };
+  alone ? task(0, 1) : s.team->run(task);
+}
+
+}  // namespace transom::cpu

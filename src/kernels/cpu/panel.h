@@ -1,0 +1,100 @@
+// The loop nest of the blocked matrix product, shared by the element types: for each panel of kPanel weight rows, for each
+// kDepth columns, unpack once and multiply with all activation rows. Sums stay in float in scratch between the column
+// blocks, so that an output's order of summation does not depend on what is computed beside it.
+#pragma once
+
+#include "kernels/cpu/finish.h"
+
+namespace transom::cpu::TRANSOM_ISA {
+namespace {
+
+constexpr int64_t kPanel = 2 * kLanes;
+constexpr int64_t kTokenBlock = 512;  // activation rows whose sums a thread's scratch holds
+
+// A square of kLanes x kLanes 32-bit elements.
+TRANSOM_INLINE void transpose(I (&v)[kLanes]) {
+  I a[kLanes], b[kLanes];
+#if defined(__AVX512F__)
+  for (int i = 0; i < 16; i += 2) {
+    a[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
+    a[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4)
+    for (int j = 0; j < 2; ++j) {
+      b[i + 2 * j] = _mm512_unpacklo_epi64(a[i + j], a[i + j + 2]);
+      b[i + 2 * j + 1] = _mm512_unpackhi_epi64(a[i + j], a[i + j + 2]);
+    }
+  // b[4g + c] holds, in each quarter q, column 4q + c of rows 4g .. 4g + 3.
+  for (int c = 0; c < 4; ++c) {
+    const I even01 = _mm512_shuffle_i32x4(b[c], b[4 + c], 0x88), odd01 = _mm512_shuffle_i32x4(b[c], b[4 + c], 0xdd);
+    const I even23 = _mm512_shuffle_i32x4(b[8 + c], b[12 + c], 0x88), odd23 = _mm512_shuffle_i32x4(b[8 + c], b[12 + c], 0xdd);
+    v[c] = _mm512_shuffle_i32x4(even01, even23, 0x88);
+    v[8 + c] = _mm512_shuffle_i32x4(even01, even23, 0xdd);
+    v[4 + c] = _mm512_shuffle_i32x4(odd01, odd23, 0x88);
+    v[12 + c] = _mm512_shuffle_i32x4(odd01, odd23, 0xdd);
+  }
+#else
+  for (int i = 0; i < 8; i += 2) {
+    a[i] = _mm256_unpacklo_epi32(v[i], v[i + 1]);
+    a[i + 1] = _mm256_unpackhi_epi32(v[i], v[i + 1]);
+  }
+  for (int i = 0; i < 8; i += 4)
+    for (int j = 0; j < 2; ++j) {
+      b[i + 2 * j] = _mm256_unpacklo_epi64(a[i + j], a[i + j + 2]);
+      b[i + 2 * j + 1] = _mm256_unpackhi_epi64(a[i + j], a[i + j + 2]);
+    }
+  for (int c = 0; c < 4; ++c) {
+    v[c] = _mm256_permute2x128_si256(b[c], b[4 + c], 0x20);
+    v[4 + c] = _mm256_permute2x128_si256(b[c], b[4 + c], 0x31);
+  }
+#endif
+}
+
+// Scratch: panel, rows being decoded, sums.
+template <class Type>
+constexpr size_t gemm_scratch() {
+  return kPanel * Type::kDepth * sizeof(typename Type::Element) + kLanes * Type::kDepth * sizeof(float) +
+         kTokenBlock * kPanel * sizeof(float);
+}
+
+template <class Type, int M>
+TRANSOM_INLINE void multiply_rows(const LinearTile& g, int64_t t, int64_t k0, int64_t depth,
+                                  const typename Type::Element* panel, float* sums) {
+  F acc[M][2];
+  for (int i = 0; i < M; ++i) {
+    acc[i][0] = k0 ? loadu(sums + i * kPanel) : zero();
+    acc[i][1] = k0 ? loadu(sums + i * kPanel + kLanes) : zero();
+  }
+  Type::template multiply<M>(*g.x, t, k0, depth, panel, acc);
+  for (int i = 0; i < M; ++i) {
+    storeu(sums + i * kPanel, acc[i][0]);
+    storeu(sums + i * kPanel + kLanes, acc[i][1]);
+  }
+}
+
+template <class Type, int M>
+void gemm_panel(const LinearTile& g) {
+  using Element = typename Type::Element;
+  Element* panel = reinterpret_cast<Element*>(g.scratch);
+  float* rows = reinterpret_cast<float*>(panel + kPanel * Type::kDepth);
+  float* sums = rows + kLanes * Type::kDepth;
+  const int64_t cols = g.weight->cols;
+  for (int64_t n = g.n0; n < g.n1; n += kPanel) {
+    const int64_t count = smaller(kPanel, g.n1 - n);
+    for (int64_t t0 = g.t0; t0 < g.t1; t0 += kTokenBlock) {
+      const int64_t t1 = smaller(t0 + kTokenBlock, g.t1);
+      for (int64_t k0 = 0; k0 < cols; k0 += Type::kDepth) {
+        const int64_t depth = smaller(Type::kDepth, cols - k0);
+        if (t0 == g.t0 || cols > Type::kDepth) Type::unpack(*g.weight, n, count, k0, depth, rows, panel);
+        int64_t t = t0;
+        for (; t + M <= t1; t += M) multiply_rows<Type, M>(g, t, k0, depth, panel, sums + (t - t0) * kPanel);
+        for (; t + 4 <= t1; t += 4) multiply_rows<Type, 4>(g, t, k0, depth, panel, sums + (t - t0) * kPanel);
+        for (; t < t1; ++t) multiply_rows<Type, 1>(g, t, k0, depth, panel, sums + (t - t0) * kPanel);
+      }
+      for (int64_t t = t0; t < t1; ++t) finish_row(g.out, t, n, count, sums + (t - t0) * kPanel);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace transom::cpu::TRANSOM_ISA

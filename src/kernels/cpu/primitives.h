@@ -1,0 +1,89 @@
+// What one instruction set provides to the CPU tables: plain functions over ranges of rows, without threads or errors.
+// tables.cc turns a set of these into a Kernels table (cutting the work among the team's threads). The files that are
+// compiled once per instruction set (see CMakeLists.txt) may define nothing that the linker could merge with another
+// set's copy: no inline function of external linkage, no std template. A test checks their symbols.
+#pragma once
+
+#include "kernels/kernels.h"
+
+namespace transom::cpu {
+
+// How a linear kernel reads activations.
+//   kF32   as float
+//   kBF16  as bfloat16
+//   kQ16   as 16-bit integers in blocks of 32: x = d[block] * q. Dot products with a block of quantized weights are then
+//          exact integer sums. (8-bit activations cost a small model a KL divergence of 3e-3; 16 bits cost next to nothing.)
+enum class Form : uint8_t { kF32, kBF16, kQ16 };
+
+// The activations of one linear call, [rows, cols], in the forms that its segments read; the others are null. Rows are
+// padded with zeros to `padded` columns, a multiple of 64; a row of f32 starts every f32_stride elements.
+struct LinearX {
+  int64_t rows, cols, padded;
+  float* f32;
+  int64_t f32_stride;
+  uint16_t* bf16;
+  std::byte* q16;          // 2 bytes an element, in the instruction set's own order
+  float *d, *s32, *s16;    // of q16: scale of each 32; d * sum of q over each 32 and each 16
+};
+
+constexpr int64_t kAttentionRows = 32;      // rows of one call
+constexpr int64_t kAttentionSegment = 512;  // keys whose sums are formed together; a row's segments are merged in order
+
+struct LinearOut {
+  View y;
+  const float* bias;
+  float alpha, beta;
+};
+
+// Weight rows [n0, n1) times activation rows [t0, t1).
+struct LinearTile {
+  const LinearX* x;
+  const WeightView* weight;
+  LinearOut out;
+  int64_t n0, n1, t0, t1;
+  std::byte* scratch;  // the thread's own
+};
+
+struct Primitives {
+  // Rows [begin, end).
+  void (*norm)(const NormArgs&, bool centred, int64_t begin, int64_t end);
+  void (*rope_table)(const RopeTableArgs&, int64_t begin, int64_t end);
+  void (*rope)(const RopeArgs&, int64_t begin, int64_t end);
+  // One row, columns [begin, end).
+  void (*act_mul)(const ActMulArgs&, int64_t row, int64_t begin, int64_t end);
+  void (*axpby)(const AxpbyArgs&, int64_t row, int64_t begin, int64_t end);
+  void (*softcap)(const SoftcapArgs&, int64_t row, int64_t begin, int64_t end);
+  // dst[i] = scale * src[i], converted.
+  void (*convert)(DType to, void* dst, DType from, const void* src, int64_t n, float scale);
+  // As transom::dequantize_row, to within rounding.
+  void (*dequantize)(DType, const void* src, float* dst, int64_t n);
+
+  // Fills row t of the forms that are not null (f32: only if it is not x itself).
+  void (*prepare_x)(const LinearX&, const ConstView& x, int64_t t);
+  // Few activation rows: reads each weight row once per kGemvRows of them, as stored. Any weight type.
+  Form (*gemv_form)(DType);
+  void (*gemv)(const LinearTile&);
+  // Many: unpacks a panel of `panel` weight rows at a time into scratch and reuses it. n0 is a multiple of `panel`.
+  int64_t panel;
+  Form (*gemm_form)(DType);
+  void (*gemm)(const LinearTile&);
+  size_t (*linear_scratch)(int64_t cols);  // bytes of LinearTile::scratch
+
+  // Attention of kv head `kv` of sequence s, for `rows` (<= kAttentionRows) of the sequence's (position, head) pairs from r0
+  // on, ordered by position, then by head within the group. attention() does all of it; attention_part() the keys of one
+  // segment, leaving sums in `out`, and attention_merge() turns the parts of segments 0 .. segments - 1 into the result.
+  void (*attention)(const AttentionArgs&, int32_t s, int64_t kv, int64_t r0, int64_t rows, std::byte* scratch);
+  void (*attention_part)(const AttentionArgs&, int32_t s, int64_t kv, int64_t r0, int64_t rows, int64_t segment, float* out,
+                         std::byte* scratch);
+  void (*attention_merge)(const AttentionArgs&, int32_t s, int64_t kv, int64_t r0, int64_t rows, int64_t segments,
+                          const float* parts, std::byte* scratch);
+  size_t (*attention_scratch)(const AttentionArgs&);       // bytes, of one thread
+  int64_t (*attention_part_floats)(const AttentionArgs&);  // of one part
+};
+
+// The sets, and what further instructions add to one.
+const Primitives& avx2_primitives();
+const Primitives& avx512_primitives();
+void add_avx512bf16(Primitives&);
+
+}  // namespace transom::cpu

@@ -1,0 +1,195 @@
+// The tables by name; see tables.h. A table's row is a function without state, so each table is an instance of the
+// templates below over its level.
+#include "kernels/cpu/tables.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/threads.h"
+#include "kernels/cpu/linear.h"
+
+namespace transom::cpu {
+namespace {
+
+enum class Level { kAvx2, kAvx512, kAvx512Bf16, kAmx };
+
+Primitives make_primitives(Level level) {
+  if (level == Level::kAvx2) return avx2_primitives();
+  Primitives p = avx512_primitives();
+  if (level == Level::kAvx512) return p;
+  add_avx512bf16(p);
+  return p;
+}
+
+constexpr int64_t kAloneElements = 8192;  // a row with less work runs on the calling thread
+
+template <Level kLevel>
+struct Rows {
+  static const Primitives& p() {
+    static const Primitives primitives = make_primitives(kLevel);
+    return primitives;
+  }
+
+  // f(begin, end) over rows, in equal parts.
+  template <class Call>
+  static void by_rows(Stream& s, int64_t rows, int64_t cols, Call&& f) {
+    if (rows * cols <= kAloneElements || rows == 1) return f(int64_t{0}, rows);
+    s.team->run([&](int rank, int size) {
+      const TeamRange r = team_range(rows, rank, size);
+      if (r.begin < r.end) f(r.begin, r.end);
+    });
+  }
+  // f(row, begin, end) over all elements: a few long rows are shared as well as many short ones.
+  template <class Call>
+  static void by_elements(Stream& s, int64_t rows, int64_t cols, Call&& f) {
+    const auto part = [&](int64_t begin, int64_t end) {
+      for (int64_t at = begin; at < end;) {
+        const int64_t row = at / cols, stop = std::min(end, (row + 1) * cols);
+        f(row, at - row * cols, stop - row * cols);
+        at = stop;
+      }
+    };
+    if (rows * cols <= kAloneElements) return part(0, rows * cols);
+    s.team->run([&](int rank, int size) {
+      const TeamRange r = team_range(rows * cols, rank, size, 64);
+      part(r.begin, r.end);
+    });
+  }
+
+  static void embedding(const EmbeddingArgs& a, Stream& s) {
+    const int64_t bytes = (a.y.cols * 4 + 63) / 64 * 64;
+    std::byte* memory = s.scratch(static_cast<size_t>(bytes * s.team->size()));
+    const auto rows = [&](int64_t begin, int64_t end, int rank) {
+      float* row = reinterpret_cast<float*>(memory + bytes * rank);
+      for (int64_t t = begin; t < end; ++t) {
+        p().dequantize(a.weight.dtype, a.weight.row(a.ids[t]), row, a.y.cols);
+        p().convert(a.y.dtype, element(a.y, t), DType::kF32, row, a.y.cols, a.scale);
+      }
+    };
+    if (a.y.rows * a.y.cols <= kAloneElements) return rows(0, a.y.rows, 0);
+    s.team->run([&](int rank, int size) {
+      const TeamRange r = team_range(a.y.rows, rank, size);
+      rows(r.begin, r.end, rank);
+    });
+  }
+  static void rms_norm(const NormArgs& a, Stream& s) {
+    by_rows(s, a.x.rows, a.x.cols, [&](int64_t b, int64_t e) { p().norm(a, false, b, e); });
+  }
+  static void layer_norm(const NormArgs& a, Stream& s) {
+    by_rows(s, a.x.rows, a.x.cols, [&](int64_t b, int64_t e) { p().norm(a, true, b, e); });
+  }
+  static void rope_table(const RopeTableArgs& a, Stream& s) {
+    by_rows(s, a.cos.rows, a.cos.cols * 8, [&](int64_t b, int64_t e) { p().rope_table(a, b, e); });
+  }
+  static void rope(const RopeArgs& a, Stream& s) {
+    by_rows(s, a.x.rows, a.x.cols, [&](int64_t b, int64_t e) { p().rope(a, b, e); });
+  }
+  static void kv_write(const KvWriteArgs& a, Stream& s) {
+    by_rows(s, a.k.rows, a.k.cols + a.v.cols, [&](int64_t b, int64_t e) {
+      for (int64_t t = b; t < e; ++t) {
+        p().convert(a.k_cache.dtype, element(a.k_cache, a.slots[t]), a.k.dtype, element(a.k, t), a.k.cols, 1.f);
+        p().convert(a.v_cache.dtype, element(a.v_cache, a.slots[t]), a.v.dtype, element(a.v, t), a.v.cols, 1.f);
+      }
+    });
+  }
+  static void attention(const AttentionArgs& a, Stream& s) { run_attention(p(), a, s); }
+  static void act_mul(const ActMulArgs& a, Stream& s) {
+    by_elements(s, a.y.rows, a.y.cols, [&](int64_t t, int64_t b, int64_t e) { p().act_mul(a, t, b, e); });
+  }
+  static void axpby(const AxpbyArgs& a, Stream& s) {
+    by_elements(s, a.y.rows, a.y.cols, [&](int64_t t, int64_t b, int64_t e) { p().axpby(a, t, b, e); });
+  }
+  static void softcap(const SoftcapArgs& a, Stream& s) {
+    by_elements(s, a.y.rows, a.y.cols, [&](int64_t t, int64_t b, int64_t e) { p().softcap(a, t, b, e); });
+  }
+  static void gather_rows(const GatherRowsArgs& a, Stream& s) {
+    by_rows(s, a.y.rows, a.y.cols, [&](int64_t b, int64_t e) {
+      for (int64_t t = b; t < e; ++t)
+        p().convert(a.y.dtype, element(a.y, t), a.x.dtype, element(a.x, a.rows[t]), a.y.cols, 1.f);
+    });
+  }
+  template <bool kOneOrder>
+  static void linear(const LinearArgs& a, Stream& s) {
+    run_linear(p(), a, s, kOneOrder);
+  }
+
+  static Kernels make(const char* name, bool one_order) {
+    Kernels k = ref_kernels();
+    k.name = name;
+    k.embedding = embedding;
+    k.linear = one_order ? linear<true> : linear<false>;
+    k.rms_norm = rms_norm;
+    k.layer_norm = layer_norm;
+    k.rope_table = rope_table;
+    k.rope = rope;
+    k.kv_write = kv_write;
+    k.attention = attention;
+    k.act_mul = act_mul;
+    k.axpby = axpby;
+    k.softcap = softcap;
+    k.gather_rows = gather_rows;
+    return k;
+  }
+
+ private:
+  static std::byte* element(const View& v, int64_t row) {
+    return static_cast<std::byte*>(v.data) + row * v.stride * info(v.dtype).bytes;
+  }
+  static const std::byte* element(const ConstView& v, int64_t row) {
+    return static_cast<const std::byte*>(v.data) + row * v.stride * info(v.dtype).bytes;
+  }
+};
+
+bool runs(Level level, const Isa& isa) {
+  const bool avx2 = isa.avx2 && isa.fma && isa.f16c && isa.bmi2;
+  const bool avx512 = avx2 && isa.avx512f && isa.avx512bw && isa.avx512vl && isa.avx512dq && isa.avx512_vnni;
+  switch (level) {
+    case Level::kAvx2: return avx2;
+    case Level::kAvx512: return avx512;
+    case Level::kAvx512Bf16: return avx512 && isa.avx512_bf16;
+    case Level::kAmx: return avx512 && isa.avx512_bf16 && isa.amx_tile && isa.amx_bf16;
+  }
+  return false;
+}
+
+template <Level kLevel, bool kOneOrder>
+const Kernels& table();
+
+struct Entry {
+  const char* name;
+  Level level;
+  const Kernels& (*table)();
+};
+constexpr Entry kEntries[] = {
+    {"avx512bf16", Level::kAvx512Bf16, table<Level::kAvx512Bf16, false>},
+    {"avx512bf16+deterministic", Level::kAvx512Bf16, table<Level::kAvx512Bf16, true>},
+    {"avx512", Level::kAvx512, table<Level::kAvx512, false>},
+    {"avx512+deterministic", Level::kAvx512, table<Level::kAvx512, true>},
+    {"avx2", Level::kAvx2, table<Level::kAvx2, false>},
+    {"avx2+deterministic", Level::kAvx2, table<Level::kAvx2, true>},
+};
+
+template <Level kLevel, bool kOneOrder>
+const Kernels& table() {
+  const auto* entry = std::find_if(std::begin(kEntries), std::end(kEntries),
+                                   [](const Entry& e) { return e.table == table<kLevel, kOneOrder>; });
+  static const Kernels kernels = Rows<kLevel>::make(entry->name, kOneOrder);
+  return kernels;
+}
+
+}  // namespace
+
+const Kernels* find_table(std::string_view name, const Isa& isa) {
+  for (const Entry& e : kEntries)
+    if (e.name == name && runs(e.level, isa)) return &e.table();
+  return nullptr;
+}
+
+std::vector<std::string_view> table_names(const Isa& isa) {
+  std::vector<std::string_view> names;
+  for (const Entry& e : kEntries)
+    if (runs(e.level, isa)) names.push_back(e.name);
+  return names;
+}
+
+}  // namespace transom::cpu

@@ -1,0 +1,170 @@
+// attention of every table against the reference: masks, windows, score modifications, grouped heads, cache types, pages,
+// several sequences in one call; and independence of a row's result from its neighbours.
+#include "kernels/data.h"
+
+namespace transom::test {
+namespace {
+
+using Attention = TableTest;
+INSTANTIATE_TEST_SUITE_P(Tables, Attention, testing::ValuesIn(fast_tables()), table_name);
+using AttentionInvariance = TableTest;
+INSTANTIATE_TEST_SUITE_P(Tables, AttentionInvariance, testing::ValuesIn(available_kernels()), table_name);
+
+struct Shape {
+  int64_t heads, kv_heads, head_dim, v_dim;
+};
+
+// Sequences whose last q_len tokens are this step's, over paged caches (page_size > 0) or packed rows.
+struct Problem {
+  std::vector<int32_t> q_start{0}, kv_len, pages;
+  Matrix q, k, v;
+  AttentionArgs args;
+
+  Problem(Shape s, std::vector<std::pair<int, int>> lengths, int page_size, int window, DType type, DType cache, Random& random)
+      : q(type, total(lengths), s.heads * s.head_dim),
+        k(cache, page_size ? page_size * page_count(lengths, page_size) : total(lengths), s.kv_heads * s.head_dim),
+        v(cache, k.view().rows, s.kv_heads * s.v_dim) {
+    q.fill(random);
+    k.fill(random);
+    v.fill(random);
+    int32_t max_pages = 0;
+    for (const auto& [q_len, kv] : lengths) {
+      q_start.push_back(q_start.back() + q_len);
+      kv_len.push_back(kv);
+      if (page_size) max_pages = std::max(max_pages, (kv + page_size - 1) / page_size);
+      args.seqs.max_q_len = std::max(args.seqs.max_q_len, q_len);
+      args.seqs.max_kv_len = std::max(args.seqs.max_kv_len, kv);
+    }
+    if (page_size) {
+      std::vector<int32_t> free(static_cast<size_t>(page_count(lengths, page_size)));
+      for (size_t i = 0; i < free.size(); ++i) free[i] = static_cast<int32_t>(i);
+      std::shuffle(free.begin(), free.end(), random);
+      pages.assign(lengths.size() * max_pages, -1);
+      for (size_t i = 0; i < lengths.size(); ++i) {
+        const int behind = window ? std::max(0, lengths[i].second - lengths[i].first - window + 1) / page_size : 0;
+        for (int p = 0; p < (lengths[i].second + page_size - 1) / page_size; ++p) {
+          if (p >= behind) pages[i * max_pages + p] = free.back();
+          free.pop_back();
+        }
+      }
+      args.seqs.pages = pages.data();
+      args.seqs.max_pages = max_pages;
+      args.seqs.page_size = page_size;
+    }
+    args.q = q, args.k = k, args.v = v;
+    args.seqs.count = static_cast<int32_t>(lengths.size());
+    args.seqs.q_start = q_start.data();
+    args.seqs.kv_len = kv_len.data();
+    args.heads = s.heads, args.kv_heads = s.kv_heads;
+    args.scale = 1.5f / std::sqrt(static_cast<float>(s.head_dim));
+    args.mask.window = window;
+  }
+  Problem(const Problem&) = delete;
+  int64_t out_cols() const { return args.heads * (v.view().cols / args.kv_heads); }
+
+  static int64_t total(const std::vector<std::pair<int, int>>& lengths) {
+    int64_t n = 0;
+    for (const auto& l : lengths) n += l.first;
+    return n;
+  }
+  static int64_t page_count(const std::vector<std::pair<int, int>>& lengths, int page_size) {
+    int64_t n = 0;
+    for (const auto& l : lengths) n += (l.second + page_size - 1) / page_size;
+    return n;
+  }
+};
+
+void compare(const Kernels& table, Bench& bench, Problem& p, DType out_type) {
+  const int64_t rows = p.q.view().rows;
+  Matrix out(out_type, rows, p.out_cols()), want(out_type, rows, p.out_cols());
+  std::vector<float> lse(rows * p.args.heads), want_lse(lse);
+  p.args.out = want, p.args.lse = want_lse.data();
+  bench.ref.attention(p.args, bench.stream);
+  p.args.out = out, p.args.lse = lse.data();
+  table.attention(p.args, bench.stream);
+  // A score is a float sum of head_dim products, Σ|q k| ~ 0.64 head_dim: its error is the probability's relative one.
+  const double head_dim = static_cast<double>(p.q.view().cols / p.args.heads);
+  expect_close(out, want, 1e-6 + 8 * 0x1p-24 * 0.64 * head_dim * p.args.scale, 1.0);
+  for (size_t i = 0; i < lse.size(); ++i) ASSERT_NEAR(lse[i], want_lse[i], 1e-5 + 3e-7 * std::abs(want_lse[i])) << i;
+}
+
+const Shape kShapes[] = {{3, 3, 16, 16}, {9, 3, 64, 64}, {4, 1, 256, 256}, {4, 2, 72, 40}, {40, 1, 8, 8}, {2, 2, 128, 128}};
+
+TEST_P(Attention, PackedSequences) {
+  for (const Shape& s : kShapes)
+    for (const DType type : activations)
+      for (const bool causal : {true, false})
+        for (const int window : {0, 5, 33}) {
+          Problem p(s, {{1, 1}, {13, 13}, {70, 70}}, 0, window, type, type, random);
+          p.args.mask.causal = causal;
+          SCOPED_TRACE(testing::Message() << "head size " << s.head_dim << " window " << window << " causal " << causal);
+          compare(table(), bench, p, type);
+          if (HasFatalFailure()) return;
+        }
+}
+
+TEST_P(Attention, PagedStates) {
+  for (const Shape& s : kShapes)
+    for (const DType cache : activations)
+      for (const int page_size : {16, 48})
+        for (const int window : {0, 20, 100}) {
+          Problem p(s, {{1, 150}, {1, 1}, {5, 5}, {19, 133}, {1, 64}}, page_size, window, DType::kF32, cache, random);
+          SCOPED_TRACE(testing::Message() << "head size " << s.head_dim << " page " << page_size << " window " << window);
+          compare(table(), bench, p, DType::kF32);
+          if (HasFatalFailure()) return;
+        }
+}
+
+TEST_P(Attention, ScoreModifications) {
+  std::vector<float> sinks, alibi;
+  for (int i = 0; i < 9; ++i) sinks.push_back(normal(random)), alibi.push_back(0.1f * static_cast<float>(i));
+  for (const int mode : {1, 2, 4, 7}) {
+    Problem p({9, 3, 64, 64}, {{1, 90}, {40, 70}}, 16, 0, DType::kF32, DType::kF32, random);
+    if (mode & 1) p.args.mod.softcap = 2.f;
+    if (mode & 2) p.args.mod.sinks = sinks.data();
+    if (mode & 4) p.args.mod.alibi = alibi.data();
+    compare(table(), bench, p, DType::kF32);
+  }
+}
+
+TEST_P(Attention, LongContextsAreSharedAmongThreads) {
+  for (const int window : {0, 700}) {
+    Problem p({4, 1, 32, 32}, {{1, 1500}, {2, 600}}, 16, window, DType::kF32, DType::kBF16, random);
+    compare(table(), bench, p, DType::kF32);
+  }
+}
+
+TEST_P(Attention, LargeScoresStayFinite) {
+  Problem p({2, 1, 64, 64}, {{3, 200}}, 16, 0, DType::kF32, DType::kF32, random);
+  p.args.scale = 40.f;
+  compare(table(), bench, p, DType::kF32);
+}
+
+// A token gets the same bits alone, with its whole prompt, beside other sequences, and with other numbers of threads.
+TEST_P(AttentionInvariance, RowsDoNotDependOnTheirNeighbours) {
+  ThreadTeam one(1);
+  Stream alone = stream_of(one);
+  for (const int window : {0, 90}) {
+    Problem p({6, 2, 64, 64}, {{40, 1100}, {7, 30}, {1, 513}}, 16, 0, DType::kF32, DType::kF32, random);
+    p.args.mask.window = window;
+    Matrix all(DType::kF32, 48, p.out_cols());
+    p.args.out = all;
+    table().attention(p.args, bench.stream);
+    for (const int t : {0, 1, 17, 39}) {
+      AttentionArgs a = p.args;
+      const int32_t start[] = {0, 1}, kv[] = {1100 - 39 + t};
+      a.seqs.count = 1, a.seqs.q_start = start, a.seqs.kv_len = kv, a.seqs.max_q_len = 1, a.seqs.max_kv_len = kv[0];
+      a.q.data = p.q.view().row<float>(t);
+      a.q.rows = 1;
+      for (Stream* s : {&bench.stream, &alone}) {
+        Matrix row(DType::kF32, 1, p.out_cols());
+        a.out = row;
+        table().attention(a, *s);
+        for (int64_t c = 0; c < p.out_cols(); ++c) ASSERT_EQ(row.get(0, c), all.get(t, c)) << "token " << t << " column " << c;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace transom::test

@@ -1,0 +1,204 @@
+// linear of every table against the reference: every weight format, ragged sizes, activation types, several segments,
+// bias, alpha and beta; accuracy as a whole; and independence of a row's result from its neighbours.
+#include "kernels/data.h"
+
+namespace transom::test {
+namespace {
+
+using Linear = TableTest;
+INSTANTIATE_TEST_SUITE_P(Tables, Linear, testing::ValuesIn(fast_tables()), table_name);
+using LinearInvariance = TableTest;
+INSTANTIATE_TEST_SUITE_P(Tables, LinearInvariance, testing::ValuesIn(available_kernels()), table_name);
+
+// The weight's values, and for each output what rounding can amount to.
+struct Bound {
+  std::vector<float> w;
+  int64_t cols;
+  explicit Bound(const WeightView& v) : w(static_cast<size_t>(v.rows * v.cols)), cols(v.cols) {
+    for (int64_t n = 0; n < v.rows; ++n) dequantize_row(v.dtype, v.row(n), w.data() + n * cols, cols);
+  }
+  // Float weights are multiplied in float: 2^-21 of the sum of magnitudes covers chains of up to 64 additions many times
+  // over. Quantized ones: activations are rounded to 1/65024 of their block's largest, and scale and minimum are separate
+  // terms no larger than the row's largest weight. In bfloat16 each factor is rounded by 2^-9.
+  double operator()(const float* x, int64_t n, DType type, bool bf16) const {
+    double magnitude = 0, largest = 0, step = 0, top = 0, sum_w = 0, sum_x = 0;
+    for (int64_t k = 0; k < cols; ++k) {
+      const double wk = std::abs(double{w[n * cols + k]}), xk = std::abs(double{x[k]});
+      if (k % 32 == 0) step += top * sum_w, top = sum_w = 0;
+      magnitude += wk * xk, largest = std::max(largest, wk), top = std::max(top, xk), sum_w += wk, sum_x += xk;
+    }
+    step += top * sum_w;
+    if (!is_quantized(type)) return (bf16 ? 0x1p-8 : 0x1p-21) * magnitude;
+    return step / 65024 + 0x1p-20 * largest * sum_x + (bf16 ? 0x1p-8 * magnitude : 0);
+  }
+};
+
+void expect_linear(const Matrix& got, const Matrix& want, const Matrix& x, const WeightView& w, bool bf16, double extra) {
+  const Bound bound(w);
+  std::vector<float> row(static_cast<size_t>(w.cols));
+  for (int64_t t = 0; t < got.view().rows; ++t) {
+    for (int64_t k = 0; k < w.cols; ++k) row[k] = x.get(t, k);
+    for (int64_t n = 0; n < w.rows; ++n) {
+      const double a = got.get(t, n), b = want.get(t, n);
+      ASSERT_LE(std::abs(a - b), bound(row.data(), n, w.dtype, bf16) + 2.1 * rounding(got.view().dtype) * std::abs(b) + extra)
+          << name(w.dtype) << " T " << got.view().rows << " K " << w.cols << " row " << t << " output " << n << ": got " << a
+          << ", want " << b;
+    }
+  }
+  got.expect_surroundings_untouched();
+}
+
+// The tables whose product of many rows is in bfloat16, for weights that are not F32.
+bool uses_bf16(std::string_view table, DType weight, int64_t rows) {
+  if (table.find("deterministic") != std::string_view::npos || rows <= 6 || weight == DType::kF32) return false;
+  return table.find("bf16") != std::string_view::npos || table.find("amx") != std::string_view::npos;
+}
+
+TEST_P(Linear, EveryFormatAndRaggedSize) {
+  for (const DType type : weight_types()) {
+    const int block = info(type).block;
+    for (const int64_t k : {block == 1 ? 67 : block, block == 256 ? 512 : 96, block == 256 ? 1280 : 1088})
+      for (const int64_t rows : {1, 2, 3, 4, 6, 7, 33})
+        for (const int64_t n : {1, 5, 37}) {
+          const RandomWeight w(type, n, k, random, rows % 2);
+          const Matrix x = Matrix(DType::kF32, rows, k).fill(random);
+          Matrix y(DType::kF32, rows, n), want(DType::kF32, rows, n);
+          LinearSegment s{w.view, nullptr, want};
+          bench.ref.linear({.x = x, .segments = {&s, 1}}, bench.stream);
+          s.y = y;
+          table().linear({.x = x, .segments = {&s, 1}}, bench.stream);
+          expect_linear(y, want, x, w.view, uses_bf16(GetParam(), type, rows), 0);
+          if (HasFatalFailure()) return;
+        }
+  }
+}
+
+TEST_P(Linear, ActivationTypesBiasAlphaBeta) {
+  for (const DType in : activations)
+    for (const DType out : activations)
+      for (const DType type : {DType::kF32, DType::kBF16, DType::kF16, DType::kQ4_1, DType::kQ6_K})
+        for (const int64_t rows : {1, 6, 70}) {
+          const RandomWeight w(type, 45, 256, random);
+          const Matrix x = Matrix(in, rows, 256).fill(random), old = Matrix(out, rows, 45).fill(random);
+          std::vector<float> bias(45);
+          for (float& b : bias) b = normal(random);
+          for (const float beta : {0.f, 1.f}) {
+            Matrix y(old), want(old);
+            LinearSegment s{w.view, bias.data(), want};
+            bench.ref.linear({.x = x, .segments = {&s, 1}, .alpha = 0.7f, .beta = beta}, bench.stream);
+            s.y = y;
+            table().linear({.x = x, .segments = {&s, 1}, .alpha = 0.7f, .beta = beta}, bench.stream);
+            expect_linear(y, want, x, w.view, uses_bf16(GetParam(), type, rows), 1e-6);
+          }
+        }
+}
+
+TEST_P(Linear, SegmentsOfDifferentFormats) {
+  const DType types[] = {DType::kQ5_0, DType::kQ8_0, DType::kF32, DType::kBF16, DType::kIQ2_XS, DType::kQ4_K};
+  for (const int64_t rows : {1, 3, 20}) {
+    const Matrix x = Matrix(DType::kF32, rows, 512).fill(random);
+    std::vector<RandomWeight> weights;
+    std::vector<Matrix> got, want;
+    for (const DType t : types) {
+      const int64_t n = 3 + 40 * static_cast<int64_t>(weights.size() % 4);
+      weights.emplace_back(t, n, 512, random);
+      got.emplace_back(DType::kF32, rows, n);
+      want.emplace_back(DType::kF32, rows, n);
+    }
+    std::vector<LinearSegment> a, b;
+    for (size_t i = 0; i < weights.size(); ++i) {
+      a.push_back({weights[i].view, nullptr, got[i]});
+      b.push_back({weights[i].view, nullptr, want[i]});
+    }
+    bench.ref.linear({.x = x, .segments = b}, bench.stream);
+    table().linear({.x = x, .segments = a}, bench.stream);
+    for (size_t i = 0; i < weights.size(); ++i)
+      expect_linear(got[i], want[i], x, weights[i].view, uses_bf16(GetParam(), types[i], rows), 0);
+  }
+}
+
+// Root of the mean square error relative to the outputs': what the model's quality depends on.
+TEST_P(Linear, AccuracyAsAWhole) {
+  for (const DType type : {DType::kF32, DType::kBF16, DType::kF16, DType::kQ4_1, DType::kQ5_0, DType::kQ8_0, DType::kQ4_K, DType::kQ6_K})
+    for (const int64_t rows : {1, 64}) {
+      const RandomWeight w(type, 64, 1536, random);
+      Matrix x = Matrix(DType::kF32, rows, 1536).fill(random);
+      for (int64_t t = 0; t < rows; ++t) x.set(t, 77, 60.f);  // an outlier, as transformers have
+      Matrix y(DType::kF32, rows, 64), want(DType::kF32, rows, 64);
+      LinearSegment s{w.view, nullptr, want};
+      bench.ref.linear({.x = x, .segments = {&s, 1}}, bench.stream);
+      s.y = y;
+      table().linear({.x = x, .segments = {&s, 1}}, bench.stream);
+      double error = 0, size = 0;
+      for (int64_t t = 0; t < rows; ++t)
+        for (int64_t n = 0; n < 64; ++n) {
+          error += std::pow(double{y.get(t, n)} - want.get(t, n), 2);
+          size += std::pow(want.get(t, n), 2);
+        }
+      const double relative = std::sqrt(error / size);
+      EXPECT_LE(relative, uses_bf16(GetParam(), type, rows) ? 3e-3 : type == DType::kF32 || !is_quantized(type) ? 2e-6 : 1e-4)
+          << name(type) << " T " << rows;
+    }
+}
+
+// Rows of one sequence give the same bits alone, among others, and with another number of threads.
+TEST_P(LinearInvariance, RowsDoNotDependOnTheirNeighbours) {
+  const std::string_view t = GetParam();
+  const bool any_count = t == "ref" || t.find("deterministic") != std::string_view::npos;
+  ThreadTeam alone(1), three(3);
+  for (const DType type : weight_types()) {
+    const int64_t k = info(type).block == 1 ? 131 : 512, rows = 29, n = 83;
+    const RandomWeight w(type, n, k, random);
+    const Matrix x = Matrix(DType::kF32, rows, k).fill(random);
+    Matrix all(DType::kF32, rows, n);
+    LinearSegment s{w.view, nullptr, all};
+    table().linear({.x = x, .segments = {&s, 1}}, bench.stream);
+    for (const int64_t count : {1, 2, 3, 4, 5, 6, 7, 9, 16}) {
+      if (!any_count && count <= 6) continue;  // few rows take another order there
+      for (ThreadTeam* team : {&alone, &three}) {
+        Stream stream = stream_of(*team);
+        Matrix part(DType::kF32, count, n);
+        ConstView some = x;
+        const int64_t first = count % 5 + 3;
+        some.data = x.view().row<float>(first);
+        some.rows = count;
+        s.y = part;
+        table().linear({.x = some, .segments = {&s, 1}}, stream);
+        for (int64_t r = 0; r < count; ++r)
+          for (int64_t c = 0; c < n; ++c) ASSERT_EQ(part.get(r, c), all.get(first + r, c)) << name(type) << " count " << count;
+      }
+    }
+  }
+}
+
+// Few rows among themselves, in every table: what batches of decoding sequences and speculation rely on.
+TEST_P(LinearInvariance, FewRowsDoNotDependOnTheirNeighbours) {
+  for (const DType type : weight_types()) {
+    const int64_t k = info(type).block == 1 ? 131 : 512, n = 37;
+    const RandomWeight w(type, n, k, random);
+    const Matrix x = Matrix(DType::kF32, 6, k).fill(random);
+    Matrix all(DType::kF32, 6, n);
+    LinearSegment s{w.view, nullptr, all};
+    table().linear({.x = x, .segments = {&s, 1}}, bench.stream);
+    for (int64_t t = 0; t < 6; ++t) {
+      Matrix one(DType::kF32, 1, n);
+      ConstView row = x;
+      row.data = x.view().row<float>(t);
+      row.rows = 1;
+      s.y = one;
+      table().linear({.x = row, .segments = {&s, 1}}, bench.stream);
+      for (int64_t c = 0; c < n; ++c) ASSERT_EQ(one.get(0, c), all.get(t, c)) << name(type);
+    }
+  }
+}
+
+TEST_P(Linear, ZeroAndEqualActivations) {
+  const RandomWeight w(DType::kQ4_0, 9, 64, random);
+  Matrix x = Matrix(DType::kF32, 1, 64).fill(0.f), y(DType::kF32, 1, 9);
+  LinearSegment s{w.view, nullptr, y};
+  table().linear({.x = x, .segments = {&s, 1}}, bench.stream);
+  for (int64_t n = 0; n < 9; ++n) EXPECT_EQ(y.get(0, n), 0.f);
+}
+
+}  // namespace
+}  // namespace transom::test
