@@ -69,6 +69,9 @@ TEST(Pickle, WrongStacks) {
   corrupt(".", "an object on the stack");
   corrupt("t.", "a mark on the stack");
   corrupt("(.", "an object on the stack");
+  corrupt("}K\1K\1(s.", "an object on the stack");  // a mark hides what lies below it
+  corrupt("}K\1(b.", "an object on the stack");
+  corrupt("ccollections\nOrderedDict\n)(R.", "an object on the stack");
   corrupt("K\1(\x85.", "1 objects on the stack, got fewer");
   corrupt("(K\1u.", "keys with values");
   corrupt("(u.", "a dict to add to");
