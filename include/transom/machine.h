@@ -30,6 +30,15 @@ struct Machine {
 // Probes at every call (some milliseconds, more where a GPU driver wakes up); never throws for absent hardware.
 Machine probe_machine();
 
+// What the machine can do at most, measured: the roof that benches compare with.
+struct MachineLimits {
+  double dram_gb_s = 0;  // sequential reads by all threads, the best of a few passes
+  double tflops = 0;     // 2 * multiply-adds a second of the widest floating-point dot product: bf16 where there is one, else fp32
+  std::string unit;      // "bf16 avx512", "fp32 avx512", "fp32 avx2"
+};
+// Takes some tenths of a second and 512 MiB; `threads` as for --threads.
+MachineLimits probe_machine_limits(int threads);
+
 struct BuildInfo {
   std::string version;    // "0.1.0"
   std::string compiler;   // "gcc 12.2.0"

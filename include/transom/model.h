@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "transom/error.h"
+#include "transom/sampling.h"
 
 namespace transom {
 
@@ -36,6 +37,9 @@ class Model {
   int64_t vocab_size() const;
   int64_t hidden_size() const;
   bool generates() const;  // has a language-model head
+  // A request's defaults as the checkpoint's generation settings say, and the tokens that end an answer.
+  const SamplingParams& default_sampling() const;
+  const std::vector<int32_t>& end_ids() const;
   const std::vector<std::string>& warnings() const;
   double load_seconds() const;
   // What `transom inspect` shows: architecture, parameters, tensors, bytes, state per token, decisions with reasons.

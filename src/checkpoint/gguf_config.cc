@@ -1,5 +1,4 @@
-// gguf_config: see gguf_config.h. A translation reads every key below the architecture's prefix; one that it does not know is
-// passed on under its own name, so that the reader of the config reports it.
+// gguf_config: see gguf_config.h.
 #include "checkpoint/gguf_config.h"
 
 #include <set>
@@ -20,6 +19,14 @@ class Translator {
   }
   void number(const char* key, const char* to) {
     if (const auto v = gguf_.find_f64(take(key))) config[to] = *v;
+  }
+  // A number of either kind.
+  void value(std::string_view key, std::string_view to) {
+    const GgufValue* v = gguf_.find(take(key));
+    if (!v) return;
+    const std::string full = arch_ + "." + std::string(key);
+    if (v->type == GgufType::kF32 || v->type == GgufType::kF64) config[std::string(to)] = *gguf_.find_f64(full);
+    else config[std::string(to)] = *gguf_.find_i64(full);
   }
   std::optional<int64_t> integer(const char* key) { return gguf_.find_i64(take(key)); }
   std::optional<double> number(const char* key) { return gguf_.find_f64(take(key)); }
@@ -55,7 +62,7 @@ class Translator {
   Json config = Json::object();
 
  private:
-  std::string take(const char* key) { return *read_.insert(arch_ + "." + key).first; }
+  std::string take(std::string_view key) { return *read_.insert(arch_ + "." + std::string(key)).first; }
 
   // Keys that must agree with the head size.
   void head_size(const char* key) {
@@ -88,37 +95,13 @@ class Translator {
   std::set<std::string> read_;
 };
 
-// Query and key rows of GGUF's llama are permuted for rotation by adjacent pairs: the rotation is interleaved instead.
-void llama(Translator& t) {
-  t.decoder();
-  t.config["architectures"] = {"LlamaForCausalLM"};
-  t.config["rope_interleaved"] = true;
-}
-
-void gemma3(Translator& t) {
-  t.decoder();
-  t.config["architectures"] = {"Gemma3ForCausalLM"};
-  t.integer("attention.sliding_window", "sliding_window");
-  t.number("rope.freq_base_swa", "rope_local_base_freq");
-  t.number("final_logit_softcapping", "final_logit_softcapping");
-  t.number("attn_logit_softcapping", "attn_logit_softcapping");
-  // The 27B model divides by hidden / heads, the others by the head size; the file does not say (llama.cpp knows it by the
-  // number of layers).
-  const bool is_27b = t.config.value("num_hidden_layers", 0) == 62;
-  const int64_t heads = t.config.value("num_attention_heads", int64_t{1});
-  t.config["query_pre_attn_scalar"] =
-      is_27b && heads > 0 ? t.config.value("hidden_size", int64_t{0}) / heads : t.config.value("head_dim", int64_t{256});
-}
-
 }  // namespace
 
-Json gguf_config(const TensorSource& source) {
+Json gguf_config(const TensorSource& source, const std::vector<GgufKey>& keys) {
   CHECK(source.gguf());
-  const std::string arch(source.gguf()->str("general.architecture"));
-  Translator t(source, arch);
-  if (arch == "llama") llama(t);
-  else if (arch == "gemma3") gemma3(t);
-  else fail(Code::kUnsupported, source.path(), "expected general.architecture llama or gemma3, got {}", arch);
+  Translator t(source, std::string(source.gguf()->str("general.architecture")));
+  t.decoder();
+  for (const auto& [key, name] : keys) t.value(key, name);
   return t.finish();
 }
 

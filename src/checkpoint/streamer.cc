@@ -220,7 +220,7 @@ class Streamer final : public Residency {
       for (const Binding* b : e.tensors) {
         const Param& p = *b->param;
         const std::byte* stored = s.memory.get() + e.at + (b->entry->offset - e.aligned);
-        if (p.kind == ParamKind::kMatrix) {
+        if (p.kind != ParamKind::kVector) {
           b->param->weight.view = {stored, b->entry->dtype, p.rows, p.cols, row_bytes(b->entry->dtype, p.cols)};
           continue;
         }

@@ -36,6 +36,7 @@ struct CommonOptions {
   std::string attention_backend, prefill_attention_backend, decode_attention_backend;
   std::string attn_implementation = "auto";
   bool deterministic = false;
+  bool stream_weights = false, allow_unread_config = false, allow_unused = false;
 
   int exit_code = kDone;
 };
@@ -62,7 +63,12 @@ void print_json(const Json& value);
 // Text to stdout as it is, flushed. An unwritable stdout is Error{kIo}.
 void print(std::string_view text);
 
+void add_bench_command(CLI::App& app, CommonOptions& common);
 void add_doctor_command(CLI::App& app, CommonOptions& common);
+void add_embed_command(CLI::App& app, CommonOptions& common);
+void add_generate_command(CLI::App& app, CommonOptions& common);
+void add_inspect_command(CLI::App& app, CommonOptions& common);
+void add_logits_command(CLI::App& app, CommonOptions& common);
 // Commands of the surface whose machinery is not built yet: each ends with exit 1 and says so.
 void add_later_commands(CLI::App& app, CommonOptions& common);
 

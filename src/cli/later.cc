@@ -11,15 +11,10 @@ void add_later_commands(CLI::App& app, CommonOptions& common) {
   };
   constexpr Later kLater[] = {
       {"chat", "Talk to a model in the terminal"},
-      {"generate", "Complete a text"},
-      {"logits", "Raw next-token logits"},
-      {"embed", "Embed texts"},
       {"score", "Logits of a sequence-classification head"},
       {"tokenize", "Text to token ids and back"},
       {"template", "Render a chat template"},
-      {"inspect", "What a checkpoint holds and how it would run"},
       {"verify", "Compare with Python transformers"},
-      {"bench", "Measure a model's speed"},
       {"serve", "Serve models over HTTP"},
       {"quantize", "Make a smaller checkpoint"},
       {"convert", "Change a checkpoint's format"},

@@ -12,6 +12,11 @@ namespace transom::cli {
 namespace {
 
 void add_commands(CLI::App& app, CommonOptions& common) {
+  add_generate_command(app, common);
+  add_logits_command(app, common);
+  add_embed_command(app, common);
+  add_inspect_command(app, common);
+  add_bench_command(app, common);
   add_doctor_command(app, common);
   add_later_commands(app, common);
 }

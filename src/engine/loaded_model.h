@@ -8,6 +8,7 @@
 
 #include "base/threads.h"
 #include "checkpoint/loader.h"
+#include "engine/generation_config.h"
 #include "models/family.h"
 #include "spec/residency.h"
 #include "transom/model.h"
@@ -30,6 +31,7 @@ struct Model::Impl {
   std::unique_ptr<ThreadTeam> team;
   DType dtype = DType::kF32;  // of activations
   int64_t context_length = 0, vocab_size = 0, hidden_size = 0;
+  GenerationConfig generation;
   std::vector<std::string> warnings;
   double load_seconds = 0;
 };

@@ -12,37 +12,54 @@
 namespace transom {
 namespace {
 
-Json read_config(const std::string& path, const TensorSource& source) {
-  if (source.gguf()) return gguf_config(source);
-  const std::string file = path + "/config.json";
-  if (!file_exists(file)) fail(Code::kNotFound, path, "expected config.json beside the weights, got none");
-  return read_json_file(file, size_t{16} << 20);
-}
-
 std::string join(const std::vector<std::string>& names) {
   std::string s;
   for (const std::string& n : names) s += (s.empty() ? "" : ", ") + n;
   return s;
 }
 
-// The first of `architectures` that has a family.
-std::pair<std::string, Family> choose_family(const Json& config, const std::string& origin, const ModelOptions& options) {
-  if (options.model_impl == "transformers")
-    fail(Code::kUnsupported, "--model-impl", "expected auto or native, got transformers: the Python worker is not there yet");
+std::string native_list() {
+  std::string s;
+  for (const std::string_view n : native_architectures()) s += (s.empty() ? "" : ", ") + std::string(n);
+  return s;
+}
+
+// The architecture names that a checkpoint gives itself, best first.
+std::vector<std::string> architectures(const Json& config, const std::string& origin) {
   std::vector<std::string> names;
   if (const auto it = config.find("architectures"); it != config.end() && it->is_array())
     for (const Json& a : *it)
       if (a.is_string()) names.push_back(a.get<std::string>());
+  if (names.empty()) fail(Code::kCorrupt, origin, "expected a list of names in architectures, got none");
+  return names;
+}
+
+// Sets architecture, family and config_json.
+void identify(Model::Impl& m) {
+  const TensorSource& source = *m.source;
+  std::vector<std::string> names;
+  if (source.gguf()) {
+    const std::string_view said = source.gguf()->str("general.architecture");
+    const std::string_view name = architecture_of_gguf(said);
+    names = {std::string(name.empty() ? said : name)};
+  } else {
+    if (!file_exists(m.path + "/config.json")) fail(Code::kNotFound, m.path, "expected config.json beside the weights, got none");
+    m.config_json = read_json_file(m.path + "/config.json", size_t{16} << 20);
+    names = architectures(m.config_json, m.path + "/config.json");
+  }
   for (const std::string& n : names)
     if (auto family = find_family(n)) {
-      log().info("impl=native arch={}", n);
-      return {n, std::move(*family)};
+      m.architecture = n;
+      m.family = std::move(*family);
+      break;
     }
-  if (names.empty()) fail(Code::kCorrupt, origin, "expected a list of names in architectures, got none");
-  std::string native;
-  for (const std::string_view n : native_architectures()) native += (native.empty() ? "" : ", ") + std::string(n);
-  fail(Code::kUnsupported, origin, "expected an architecture of {}, got {} (the Python transformers worker is not there yet)", native,
-       join(names));
+  if (m.architecture.empty())
+    fail(Code::kUnsupported, m.path, "expected an architecture of {}, got {} (the Python transformers worker is not there yet)",
+         native_list(), join(names));
+  log().info("impl=native arch={}", m.architecture);
+  if (!source.gguf()) return;
+  m.config_json = gguf_config(source, m.family.gguf.keys);
+  if (m.family.gguf.adjust) m.family.gguf.adjust(m.config_json);
 }
 
 void check_unread(const Config& config, Model::Impl& m) {
@@ -96,20 +113,21 @@ Model Model::load(const std::string& path, const ModelOptions& options) {
   m->options = options;
   m->kernels = &choose_kernels(options);
   m->dtype = choose_dtype(options);
+  if (options.model_impl == "transformers")
+    fail(Code::kUnsupported, "--model-impl", "expected auto or native, got transformers: the Python worker is not there yet");
   m->source = open_checkpoint(path);
-  m->config_json = read_config(path, *m->source);
-  const std::string origin = m->source->gguf() ? path : path + "/config.json";
-  std::tie(m->architecture, m->family) = choose_family(m->config_json, origin, options);
+  identify(*m);
   if (std::string w = reconcile_head_dim(m->config_json, *m->source); !w.empty()) m->warnings.push_back(std::move(w));
-  const Config config(m->config_json, origin);
+  const Config config(m->config_json, m->source->gguf() ? path : path + "/config.json");
   m->context_length = config.i("max_position_embeddings", 0);
   m->vocab_size = config.i("vocab_size");
   m->hidden_size = config.i("hidden_size");
   m->network = m->family.build(config, Scope(m->params, m->states));
   check_unread(config, *m);
-  m->bindings = bind_params(m->params, *m->source, m->source->gguf() ? m->family.gguf_rules : m->family.rules,
+  m->bindings = bind_params(m->params, *m->source, m->source->gguf() ? m->family.gguf.rules : m->family.rules,
                             m->family.base_prefix, {.allow_unused = options.allow_unused_tensors});
   std::move(m->bindings.warnings.begin(), m->bindings.warnings.end(), std::back_inserter(m->warnings));
+  m->generation = read_generation_config(*m->source);
   m->team = std::make_unique<ThreadTeam>(options.threads);
   load_weights(*m);
   for (const std::string& w : m->warnings) log().warn("{}", w);
@@ -124,6 +142,8 @@ int64_t Model::context_length() const { return impl_->context_length; }
 int64_t Model::vocab_size() const { return impl_->vocab_size; }
 int64_t Model::hidden_size() const { return impl_->hidden_size; }
 bool Model::generates() const { return impl_->network->has_head(); }
+const SamplingParams& Model::default_sampling() const { return impl_->generation.sampling; }
+const std::vector<int32_t>& Model::end_ids() const { return impl_->generation.eos_ids; }
 const std::vector<std::string>& Model::warnings() const { return impl_->warnings; }
 double Model::load_seconds() const { return impl_->load_seconds; }
 
@@ -133,18 +153,25 @@ nlohmann::ordered_json Model::describe() const {
   d["path"] = m.path;
   d["architecture"] = m.architecture;
   d["impl"] = "native";
-  int64_t count = 0, bytes = 0;
+  int64_t count = 0, bytes = 0, block_parameters = 0, step_bytes = 0;
   std::map<std::string, int64_t> by_type;
   Json tensors = Json::array();
   for (const Binding& b : m.bindings.rows) {
     count += b.param->rows * b.param->cols;
     bytes += static_cast<int64_t>(b.entry->bytes);
+    if (b.param->block >= 0) block_parameters += b.param->rows * b.param->cols;
+    // A step reads a row a token of a table, and all of every other weight.
+    const bool shared = std::any_of(m.params.rows().begin(), m.params.rows().end(),
+                                    [&](const Param& p) { return p.tied == b.param && p.weight.view.data == b.param->weight.view.data; });
+    if (b.param->kind != ParamKind::kTable || shared) step_bytes += static_cast<int64_t>(b.entry->bytes);
     by_type[std::string(name(b.entry->dtype))] += static_cast<int64_t>(b.entry->bytes);
     tensors.push_back({{"name", b.param->name}, {"stored_as", b.entry->name}, {"dtype", name(b.entry->dtype)},
                        {"shape", b.entry->shape}, {"bytes", b.entry->bytes}});
   }
   d["parameters"] = count;
   d["weight_bytes"] = bytes;
+  d["block_parameters"] = block_parameters;
+  d["bytes_per_step"] = step_bytes;
   d["bytes_by_dtype"] = by_type;
   d["context_length"] = m.context_length;
   d["vocab_size"] = m.vocab_size;
@@ -160,6 +187,7 @@ nlohmann::ordered_json Model::describe() const {
   d["state"] = layers;
   d["placement"] = {{"kernels", m.kernels->name}, {"activations", name(m.dtype)}, {"threads", m.team->size()},
                     {"weights", m.options.stream_weights ? "streamed from disk, block by block" : "mapped as stored"}};
+  d["generation"] = m.generation.describe();
   d["warnings"] = m.warnings;
   d["tensors"] = tensors;
   return d;

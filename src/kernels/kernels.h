@@ -192,12 +192,13 @@ struct SoftcapGradArgs {
   View dx_acc;
   float cap = 0.f;
 };
-// y_acc[rows[i]] += scale * x[i]: the backward of embedding and gather_rows.
+// y_acc[rows[i]] += scale * x[i] unless rows[i] is `skip`: the backward of embedding and gather_rows.
 struct ScatterRowsArgs {
   ConstView x;
   const int32_t* rows;
   View y_acc;
   float scale = 1.f;
+  int32_t skip = -1;
 };
 // loss[t] = log Σ exp(logits[t]) - logits[t, label[t]], 0 where the label is -100; dlogits = scale * (softmax - onehot), or
 // 0 there; dlogits may be logits.

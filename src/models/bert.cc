@@ -1,7 +1,6 @@
 // BERT (Devlin et al. 2019; transformers modeling_bert): post-norm encoder with learned positions and token types.
 #include <cmath>
 
-#include "base/error.h"
 #include "models/family.h"
 #include "nn/attention.h"
 #include "nn/mlp.h"
@@ -19,8 +18,7 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   const nn::MlpSpec mlp{.hidden = hidden, .inner = c.i("intermediate_size"),
                         .act = nn::activation_by_name(c.s("hidden_act", "gelu"), c.origin()), .bias = true,
                         .gate = "", .up = "intermediate.dense", .down = "output.dense"};
-  if (const std::string kind = c.s("position_embedding_type", "absolute"); kind != "absolute")
-    fail(Code::kUnsupported, c.origin(), "expected position_embedding_type absolute, got {}", kind);
+  c.require(c.s("position_embedding_type", "absolute") == "absolute", "position_embedding_type", "absolute");
   auto e = std::make_unique<nn::Encoder>(
       root / "embeddings", nn::EncoderSpec{.vocab = c.i("vocab_size"), .hidden = hidden,
                                            .max_positions = c.i("max_position_embeddings"),
@@ -36,7 +34,6 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
 Family bert_family() {
   return {.build = build,
           .rules = {Drop{"embeddings.position_ids"}, Drop{"bert.embeddings.position_ids"}, Drop{"pooler.**"}, Drop{"bert.pooler.**"}, Drop{"cls.**"}},
-          .gguf_rules = {},
           .base_prefix = "bert",
           .config_keys = {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
                           "max_position_embeddings", "type_vocab_size", "layer_norm_eps", "position_embedding_type"}};

@@ -11,10 +11,18 @@
 
 namespace transom {
 
+// How GGUF files of this family differ from Hugging Face's: names of tensors and keys, and values that follow from neither.
+struct GgufNames {
+  Rules rules;
+  // Keys below "<general.architecture>." beyond those that every decoder has, and config.json's names for them.
+  std::vector<std::pair<std::string_view, std::string_view>> keys;
+  void (*adjust)(Json& config) = nullptr;
+};
+
 struct Family {
   std::unique_ptr<nn::Network> (*build)(const Config& config, const Scope& root);
   Rules rules;                    // for Hugging Face checkpoints
-  Rules gguf_rules;               // for GGUF files
+  GgufNames gguf;                 // for GGUF files
   std::string_view base_prefix;   // transformers' base_model_prefix: present in some checkpoints, absent in others
   std::vector<std::string_view> config_keys;  // what transformers' config class defines, beyond the common keys
 };

@@ -1,8 +1,8 @@
 // Gemma 3 text (Gemma Team 2025; transformers modeling_gemma3): sandwich-norm decoder, norms of 1 + weight, scaled
 // embeddings, qk-norm, and sliding-window layers with their own rotary base between full ones.
+#include <algorithm>
 #include <cmath>
 
-#include "base/error.h"
 #include "models/family.h"
 #include "nn/attention.h"
 #include "nn/mlp.h"
@@ -15,8 +15,7 @@ std::vector<bool> full_layers(const Config& c) {
   const int64_t n = c.i("num_hidden_layers");
   const int64_t pattern = c.i("sliding_window_pattern", c.i("_sliding_window_pattern", 6));
   const std::vector<std::string> types = c.strings("layer_types");
-  if (!types.empty() && static_cast<int64_t>(types.size()) != n)
-    fail(Code::kCorrupt, c.origin(), "expected {} layer_types, got {}", n, types.size());
+  c.require(types.empty() || static_cast<int64_t>(types.size()) == n, "layer_types", "as many as num_hidden_layers");
   std::vector<bool> full;
   for (int64_t i = 0; i < n; ++i) full.push_back(types.empty() ? (i + 1) % pattern == 0 : types[i] == "full_attention");
   return full;
@@ -31,7 +30,8 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
                          .scale = 1 / std::sqrt(c.f("query_pre_attn_scalar", 256)),
                          .rope = std::make_shared<nn::RopeSpec>(nn::rope_from_config(c, head_dim, 1e6, "full_attention")),
                          .qk_norm = nn::NormSpec{.size = head_dim, .eps = eps, .weight_offset = 1},
-                         .softcap = c.f("attn_logit_softcapping", 0), .qkv_bias = bias, .out_bias = bias};
+                         .qkv_bias = bias, .out_bias = bias};
+  c.ignore("attn_logit_softcapping");  // transformers' Gemma 3 never passes it to attention
   nn::AttentionSpec sliding = full;
   sliding.mask.window = static_cast<int32_t>(c.i("sliding_window", 4096));
   const double local_theta = c.f("rope_local_base_freq", 10000);
@@ -42,10 +42,10 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
                         .act = nn::activation_by_name(c.s("hidden_activation", "gelu_pytorch_tanh"), c.origin())};
   auto d = std::make_unique<nn::Decoder>(
       root, nn::DecoderSpec{.vocab = c.i("vocab_size"), .norm = norm, .tied = c.b("tie_word_embeddings", true),
+                            .padding_id = padding_id(c),
                             .embedding_scale = std::sqrt(static_cast<double>(hidden)),
                             .logit_softcap = c.f("final_logit_softcapping", 0)});
-  if (c.b("use_bidirectional_attention", false))
-    fail(Code::kUnsupported, c.origin(), "expected use_bidirectional_attention false, got true");
+  c.require(!c.b("use_bidirectional_attention", false), "use_bidirectional_attention", "false");
   const std::vector<bool> is_full = full_layers(c);
   const std::vector<Scope> scopes = layers(root / "model.layers", static_cast<int64_t>(is_full.size()));
   for (size_t i = 0; i < scopes.size(); ++i) {
@@ -57,6 +57,13 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
                          nn::NormLayer(s / "post_feedforward_layernorm", norm));
   }
   return d;
+}
+
+// The 27B model divides scores by hidden / heads, the others by the head size. A GGUF file does not say; llama.cpp, too, knows
+// the model by its number of layers.
+void adjust_gguf(Json& config) {
+  if (config.value("num_hidden_layers", 0) == 62)
+    config["query_pre_attn_scalar"] = config.value("hidden_size", 0) / std::max(config.value("num_attention_heads", 1), 1);
 }
 
 }  // namespace
@@ -72,7 +79,13 @@ Family gemma3_family() {
     gguf += {Offset{norm, -1.0}};
   return {.build = build,
           .rules = {},
-          .gguf_rules = gguf,
+          .gguf = {.rules = gguf,
+                   .keys = {{"attention.key_length", "query_pre_attn_scalar"},
+                            {"attention.sliding_window", "sliding_window"},
+                            {"rope.freq_base_swa", "rope_local_base_freq"},
+                            {"final_logit_softcapping", "final_logit_softcapping"},
+                            {"attn_logit_softcapping", "attn_logit_softcapping"}},
+                   .adjust = adjust_gguf},
           .base_prefix = "model",
           .config_keys = {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
                           "num_key_value_heads", "head_dim", "hidden_activation", "max_position_embeddings", "rms_norm_eps",

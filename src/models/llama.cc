@@ -22,12 +22,16 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   const nn::MlpSpec mlp{.hidden = hidden, .inner = c.i("intermediate_size"),
                         .act = nn::activation_by_name(c.s("hidden_act", "silu"), c.origin()), .bias = c.b("mlp_bias", false)};
   auto d = std::make_unique<nn::Decoder>(
-      root, nn::DecoderSpec{.vocab = c.i("vocab_size"), .norm = norm, .tied = c.b("tie_word_embeddings", false)});
+      root, nn::DecoderSpec{.vocab = c.i("vocab_size"), .norm = norm, .tied = c.b("tie_word_embeddings", false),
+                            .padding_id = padding_id(c)});
   for (const Scope& s : layers(root / "model.layers", c.i("num_hidden_layers")))
     d->add<nn::PreNorm>(nn::NormLayer(s / "input_layernorm", norm), nn::layer<nn::Attention>(s / "self_attn", attention),
                         nn::NormLayer(s / "post_attention_layernorm", norm), nn::layer<nn::Mlp>(s / "mlp", mlp));
   return d;
 }
+
+// GGUF stores llama's query and key rows permuted for rotation by adjacent pairs.
+void adjust_gguf(Json& config) { config["rope_interleaved"] = true; }
 
 }  // namespace
 
@@ -36,7 +40,7 @@ Family llama_family() {
   gguf += gguf_decoder_rules();
   return {.build = build,
           .rules = {Drop{"model.layers.*.self_attn.rotary_emb.inv_freq"}},
-          .gguf_rules = gguf,
+          .gguf = {.rules = gguf, .keys = {}, .adjust = adjust_gguf},
           .base_prefix = "model",
           .config_keys = {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
                           "num_key_value_heads", "hidden_act", "max_position_embeddings", "rms_norm_eps", "tie_word_embeddings",

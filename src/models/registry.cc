@@ -1,5 +1,4 @@
-// The registry: one line per architecture string. A GGUF file's general.architecture is mapped to these names by the
-// checkpoint's config translation.
+// The registry: one line per architecture string.
 #include "models/registry.h"
 
 #include <array>
@@ -10,13 +9,14 @@ namespace {
 struct Row {
   std::string_view architecture;
   Family (*family)();
+  std::string_view gguf = {};  // general.architecture of GGUF files of this family
 };
 
 constexpr std::array kRows = {
     Row{"BertForMaskedLM", bert_family},  // as an encoder: its head is not read yet
     Row{"BertModel", bert_family},
-    Row{"Gemma3ForCausalLM", gemma3_family},
-    Row{"LlamaForCausalLM", llama_family},
+    Row{"Gemma3ForCausalLM", gemma3_family, "gemma3"},
+    Row{"LlamaForCausalLM", llama_family, "llama"},
 };
 
 }  // namespace
@@ -25,6 +25,12 @@ std::optional<Family> find_family(std::string_view architecture) {
   for (const Row& r : kRows)
     if (r.architecture == architecture) return r.family();
   return std::nullopt;
+}
+
+std::string_view architecture_of_gguf(std::string_view gguf_architecture) {
+  for (const Row& r : kRows)
+    if (!r.gguf.empty() && r.gguf == gguf_architecture) return r.architecture;
+  return {};
 }
 
 std::vector<std::string_view> native_architectures() {

@@ -11,6 +11,8 @@ namespace transom {
 
 // The family of an entry of config.json's `architectures`; nullopt when it is not native.
 std::optional<Family> find_family(std::string_view architecture);
+// The config.json name of a GGUF file's general.architecture; "" when there is none.
+std::string_view architecture_of_gguf(std::string_view gguf_architecture);
 std::vector<std::string_view> native_architectures();
 
 }  // namespace transom

@@ -22,12 +22,13 @@ Hidden Stack::forward(Ctx& cx, Hidden h) const {
 
 Decoder::Decoder(const Scope& root, const DecoderSpec& spec)
     : spec_(spec),
-      embedding_((root / "model.embed_tokens").matrix("weight", spec.vocab, spec.norm.size, {Split::Axis::kOut, 1})),
+      embedding_((root / "model.embed_tokens").table("weight", spec.vocab, spec.norm.size, {Split::Axis::kOut, 1})),
       norm_(root / "model.norm", spec.norm),
       head_((root / "lm_head").matrix("weight", spec.vocab, spec.norm.size, {Split::Axis::kOut, 1}, spec.tied ? embedding_ : nullptr)) {}
 
 Tensor Decoder::hidden(Ctx& cx) const {
-  Hidden h{.x = ops::embedding(cx, *embedding_, cx.batch.ids, cx.batch.rows, static_cast<float>(spec_.embedding_scale)),
+  Hidden h{.x = ops::embedding(cx, *embedding_, cx.batch.ids, cx.batch.rows, static_cast<float>(spec_.embedding_scale),
+                                  static_cast<int32_t>(spec_.padding_id)),
            .pending = {}};
   if (cx.observer) cx.observer("embed", h.x);
   h = stack_.forward(cx, h);
@@ -42,9 +43,9 @@ Tensor Decoder::logits(Ctx& cx, const Tensor& rows) const {
 }
 
 Encoder::Encoder(const Scope& s, const EncoderSpec& spec)
-    : words_((s / "word_embeddings").matrix("weight", spec.vocab, spec.hidden, {Split::Axis::kOut, 1})),
-      positions_((s / "position_embeddings").matrix("weight", spec.max_positions, spec.hidden)),
-      types_(spec.token_types ? (s / "token_type_embeddings").matrix("weight", spec.token_types, spec.hidden) : nullptr),
+    : words_((s / "word_embeddings").table("weight", spec.vocab, spec.hidden, {Split::Axis::kOut, 1})),
+      positions_((s / "position_embeddings").table("weight", spec.max_positions, spec.hidden)),
+      types_(spec.token_types ? (s / "token_type_embeddings").table("weight", spec.token_types, spec.hidden) : nullptr),
       norm_(s / "LayerNorm", spec.norm) {}
 
 Tensor Encoder::hidden(Ctx& cx) const {

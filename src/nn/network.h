@@ -36,6 +36,7 @@ struct DecoderSpec {
   int64_t vocab = 0;
   NormSpec norm;
   bool tied = false;           // the head may be absent from the checkpoint: the embedding is used
+  int64_t padding_id = -1;     // its embedding takes no gradient
   double embedding_scale = 1;  // Gemma multiplies embeddings by sqrt(hidden)
   double logit_softcap = 0;
 };

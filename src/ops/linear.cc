@@ -41,16 +41,17 @@ void record_linear(Ctx& cx, const Tensor& x, const LinearParam& p, const Tensor&
 
 }  // namespace
 
-Tensor embedding(Ctx& cx, const Param& table, const int32_t* ids, int64_t rows, float scale) {
+Tensor embedding(Ctx& cx, const Param& table, const int32_t* ids, int64_t rows, float scale, int32_t padding) {
   CHECK(table.weight);
   Tensor y = cx.arena.tensor(cx.dtype, rows, table.cols);
   cx.kernels.embedding({.weight = table.weight.view, .ids = ids, .y = y.view, .scale = scale}, cx.stream);
   if (cx.tape) {
     cx.tape->track(y);
-    cx.tape->record([y, &table, ids, scale](Ctx& cx) {
+    cx.tape->record([y, &table, ids, scale, padding](Ctx& cx) {
       if (!cx.tape->has_grad(y) || !cx.tape->trains(&table)) return;
       require(cx, cx.kernels.scatter_rows, "scatter_rows")(
-          {.x = cx.tape->grad(cx, y), .rows = ids, .y_acc = cx.tape->param_grad(&table, cx.kernels, cx.stream), .scale = scale},
+          {.x = cx.tape->grad(cx, y), .rows = ids, .y_acc = cx.tape->param_grad(&table, cx.kernels, cx.stream), .scale = scale,
+           .skip = padding},
           cx.stream);
     });
   }

@@ -10,8 +10,8 @@
 
 namespace transom::ops {
 
-// y [T, D] = scale * W[ids]; ids is [rows] in device memory.
-Tensor embedding(Ctx& cx, const Param& table, const int32_t* ids, int64_t rows, float scale = 1.f);
+// y [T, D] = scale * W[ids]; ids is [rows] in device memory. The row of `padding` takes no gradient (torch's padding_idx).
+Tensor embedding(Ctx& cx, const Param& table, const int32_t* ids, int64_t rows, float scale = 1.f, int32_t padding = -1);
 
 // One linear map of a fused set that shares its input; bias may be null or an absent optional parameter.
 struct LinearParam {

@@ -20,6 +20,7 @@ View Tape::grad(Ctx& cx, const Tensor& t) {
 }
 
 View Tape::param_grad(const Param* p, const Kernels& kernels, Stream& stream) {
+  p = own(p);
   ParamGrad& g = param_grads_[p];
   if (!g.memory) {
     const size_t bytes = sizeof(float) * p->rows * p->cols;

@@ -25,7 +25,8 @@ class Tape {
 
   // Parameters whose gradients are wanted; the others are frozen, and their weight gradients are never computed.
   void train(const Param* p) { trained_.insert(p); }
-  bool trains(const Param* p) const { return p && trained_.contains(p); }
+  // A tied parameter that shares its partner's weight is its partner.
+  bool trains(const Param* p) const { return p && trained_.contains(own(p)); }
   // The gradient of a trained parameter, F32 [rows, cols]; zeros until something flows. Kept across clear().
   View param_grad(const Param* p, const Kernels& kernels, Stream& stream);
   void zero_param_grads(const Kernels& kernels, Stream& stream);
@@ -36,6 +37,9 @@ class Tape {
   void clear();
 
  private:
+  static const Param* own(const Param* p) {
+    return p->tied && p->weight.view.data == p->tied->weight.view.data ? p->tied : p;
+  }
   struct ParamGrad {
     std::shared_ptr<std::byte> memory;
     View view;

@@ -140,6 +140,12 @@ Json Config::raw(const char* key) const {
   return v ? *v : Json();
 }
 
+void Config::require(bool ok, const char* key, std::string_view expected) const {
+  if (ok) return;
+  const Json* v = find(key);
+  fail(Code::kUnsupported, origin(), "expected {} for {}{}, got {}", expected, prefix_, key, v ? brief(*v) : "none");
+}
+
 void Config::ignore(const char* key) const { shared_->read.insert(prefix_ + key); }
 
 std::vector<std::string> Config::unread() const {
@@ -154,6 +160,11 @@ std::vector<std::string> Config::unread() const {
   };
   walk(walk, *node_, prefix_);
   return out;
+}
+
+int64_t padding_id(const Config& config) {
+  const Json id = config.raw("pad_token_id");
+  return id.is_number_integer() && id.get<int64_t>() >= 0 && id.get<int64_t>() <= INT32_MAX ? id.get<int64_t>() : -1;
 }
 
 UnreadKeys judge_unread(const Config& config, const std::vector<std::string_view>& known) {

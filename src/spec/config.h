@@ -38,6 +38,8 @@ class Config {
   std::optional<Config> sub(const char* key) const;
   // The raw value, counted as read (with all below it); null when absent.
   Json raw(const char* key) const;
+  // Error{kUnsupported} "expected <expected> for <key>, got <its value>" unless ok.
+  void require(bool ok, const char* key, std::string_view expected) const;
   // Marks a key as consumed because it is known to have no effect here.
   void ignore(const char* key) const;
 
@@ -61,6 +63,9 @@ class Config {
   const Json* node_;
   std::string prefix_;  // "" or "rope_parameters."
 };
+
+// pad_token_id, -1 when there is none (older configs write -1 themselves).
+int64_t padding_id(const Config& config);
 
 // How the unread keys are judged: those a transformers config class of this model defines (`known`) are errors, keys
 // that never change a result (use_cache, initializer_range …) are nothing, the rest are warnings.

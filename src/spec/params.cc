@@ -42,6 +42,10 @@ Param* Scope::matrix(std::string_view name, int64_t rows, int64_t cols, Split sp
   return add({.name = std::string(name), .kind = ParamKind::kMatrix, .rows = rows, .cols = cols, .split = split, .tied = tied, .weight = {}});
 }
 
+Param* Scope::table(std::string_view name, int64_t rows, int64_t cols, Split split) const {
+  return add({.name = std::string(name), .kind = ParamKind::kTable, .rows = rows, .cols = cols, .split = split, .weight = {}});
+}
+
 Param* Scope::vector(std::string_view name, int64_t size, Split split) const {
   return add({.name = std::string(name), .kind = ParamKind::kVector, .rows = 1, .cols = size, .split = split, .weight = {}});
 }

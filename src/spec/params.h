@@ -20,7 +20,8 @@ struct Split {
 };
 
 enum class ParamKind : uint8_t {
-  kMatrix,  // [rows, cols], any format; linear and embedding read it
+  kMatrix,  // [rows, cols], any format, read whole
+  kTable,   // [rows, cols], any format, read row by row: embeddings
   kVector,  // [1, cols], held as F32: norms and biases
 };
 
@@ -66,6 +67,7 @@ class Scope {
   Scope in_block(int32_t block) const;
 
   Param* matrix(std::string_view name, int64_t rows, int64_t cols, Split split = {}, const Param* tied = nullptr) const;
+  Param* table(std::string_view name, int64_t rows, int64_t cols, Split split = {}) const;
   Param* vector(std::string_view name, int64_t size, Split split = {}) const;
   int32_t state(const StateSpec& spec) const;  // the index of this layer's state
   const std::string& name() const { return name_; }

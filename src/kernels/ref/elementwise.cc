@@ -92,7 +92,7 @@ void gather_rows(const GatherRowsArgs& a, Stream& s) {
 
 void scatter_rows(const ScatterRowsArgs& a, Stream&) {  // one thread: several rows may add to one target
   for (int64_t t = 0; t < a.x.rows; ++t)
-    for (int64_t c = 0; c < a.x.cols; ++c) accumulate(a.y_acc, a.rows[t], c, a.scale * load(a.x, t, c));
+    for (int64_t c = 0; c < a.x.cols && a.rows[t] != a.skip; ++c) accumulate(a.y_acc, a.rows[t], c, a.scale * load(a.x, t, c));
 }
 
 void cross_entropy(const CrossEntropyArgs& a, Stream& s) {

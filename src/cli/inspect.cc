@@ -1,0 +1,57 @@
+// transom inspect: what a checkpoint is and how it would run.
+#include <fmt/format.h>
+
+#include "cli/command.h"
+#include "cli/model_command.h"
+
+namespace transom::cli {
+namespace {
+
+std::string bytes_text(double b) {
+  for (const char* unit : {"B", "KiB", "MiB", "GiB"}) {
+    if (b < 1024 || std::string_view(unit) == "GiB") return fmt::format("{:.{}f} {}", b, b < 10 && unit[0] != 'B' ? 2 : b < 100 && unit[0] != 'B' ? 1 : 0, unit);
+    b /= 1024;
+  }
+  return {};
+}
+
+int run(const CommonOptions& common, bool tensors) {
+  Json d = load_model(common).describe();
+  if (common.json) {
+    print_json(d);
+    return kDone;
+  }
+  std::string s;
+  const auto line = [&](const std::string& key, const std::string& value) { s += fmt::format("{:<18} {}\n", key, value); };
+  line("path", d["path"]);
+  line("architecture", fmt::format("{} ({})", d["architecture"].get<std::string>(), d["impl"].get<std::string>()));
+  line("parameters", fmt::format("{:.1f} M in {} tensors", d["parameters"].get<double>() / 1e6, d["tensors"].size()));
+  line("weights", bytes_text(d["weight_bytes"]));
+  for (const auto& [type, bytes] : d["bytes_by_dtype"].items()) line("", fmt::format("{:<8} {}", type, bytes_text(bytes)));
+  line("context", fmt::format("{} tokens", d["context_length"].get<int64_t>()));
+  line("vocabulary", std::to_string(d["vocab_size"].get<int64_t>()));
+  line("state", fmt::format("{} a token in {} layers", bytes_text(d["state_bytes_per_token"]), d["state"].size()));
+  const Json& p = d["placement"];
+  line("runs on", fmt::format("{} kernels, {} threads, {} activations; weights {}", p["kernels"].get<std::string>(),
+                              p["threads"].get<int>(), p["activations"].get<std::string>(), p["weights"].get<std::string>()));
+  for (const Json& w : d["warnings"]) line("warning", w);
+  if (tensors)
+    for (const Json& t : d["tensors"])
+      s += fmt::format("  {:<60} {:<8} {:<16} {}\n", t["name"].get<std::string>(), t["dtype"].get<std::string>(), t["shape"].dump(), bytes_text(t["bytes"]));
+  print(s);
+  return kDone;
+}
+
+}  // namespace
+
+void add_inspect_command(CLI::App& app, CommonOptions& common) {
+  auto tensors = std::make_shared<bool>(false);
+  CLI::App& c = add_command(app, common, "inspect", "architecture, parameters, dtypes, sizes, state per token, placement",
+                            [&common, tensors] { return run(common, *tensors); });
+  add_model_argument(c, common);
+  add_model_flags(c, common);
+  add_json_flag(c, common);
+  c.add_flag("--tensors", *tensors, "list every tensor");
+}
+
+}  // namespace transom::cli

@@ -1,0 +1,61 @@
+// transom logits: raw next-token logits of a model for given ids: no sampling, no template, no added special tokens.
+#include <fstream>
+
+#include "cli/command.h"
+#include "cli/model_command.h"
+#include "transom/engine.h"
+
+namespace transom::cli {
+namespace {
+
+struct LogitsOptions {
+  std::string ids, decoder_ids, out;
+  bool last = false, cached = false;
+  int64_t chunk = 0;
+};
+
+// NumPy's format 1.0, float32, C order.
+void write_npy(const std::string& path, const Matrix& m) {
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(m.rows) + ", " + std::to_string(m.cols) + "), }";
+  while ((10 + header.size() + 1) % 64 != 0) header += ' ';
+  header += '\n';
+  std::ofstream f(path, std::ios::binary);
+  const auto size = static_cast<uint16_t>(header.size());
+  f.write("\x93NUMPY\x01\x00", 8);
+  f.put(static_cast<char>(size & 255)).put(static_cast<char>(size >> 8));
+  f << header;
+  f.write(reinterpret_cast<const char*>(m.values.data()), static_cast<std::streamsize>(m.values.size() * sizeof(float)));
+  if (!f.flush()) throw Error(Code::kIo, "cannot write", path);
+}
+
+int run(const CommonOptions& common, const LogitsOptions& o) {
+  if (!o.decoder_ids.empty()) throw Error(Code::kUnsupported, "expected a decoder-only model, got --decoder-ids: encoder-decoder models are not there yet");
+  if (o.cached && o.chunk > 0) throw UsageError("--cached and --chunk exclude each other");
+  const std::vector<int32_t> ids = parse_ids(o.ids);
+  Engine engine(load_model(common));
+  const Matrix m = engine.logits(ids, o.cached ? 1 : o.chunk, o.last ? Engine::Rows::kLast : Engine::Rows::kAll);
+  if (!o.out.empty()) write_npy(o.out, m);
+  if (common.json || o.out.empty()) {
+    Json rows = matrix_json(m);
+    print_json({{"arch", engine.model().architecture()}, {"shape", {m.rows, m.cols}}, {"logits", std::move(rows)}});
+  }
+  return kDone;
+}
+
+}  // namespace
+
+void add_logits_command(CLI::App& app, CommonOptions& common) {
+  auto o = std::make_shared<LogitsOptions>();
+  CLI::App& c = add_command(app, common, "logits", "raw next-token logits for every position of given ids", [&common, o] { return run(common, *o); });
+  add_model_argument(c, common);
+  add_model_flags(c, common);
+  add_json_flag(c, common);
+  c.add_option("--ids", o->ids, "token ids: 1,2,3")->required();
+  c.add_option("--decoder-ids", o->decoder_ids, "the decoder's ids (encoder-decoder models)");
+  c.add_flag("--last", o->last, "only the last position");
+  c.add_flag("--cached", o->cached, "one token a step through the KV cache, instead of one pass");
+  c.add_option("--chunk", o->chunk, "N tokens a step through the KV cache")->check(CLI::PositiveNumber);
+  c.add_option("--out", o->out, "write float32 [T, V] to this .npy file");
+}
+
+}  // namespace transom::cli
