@@ -20,7 +20,9 @@ class Tokenizer {
 
   // Ids of `text` (UTF-8; broken bytes are handled as the pipeline's byte rules say). `add_special_tokens` runs the
   // post-processor's template (BOS, [CLS] …). Never pads; truncates only where the file itself says so.
-  std::vector<int32_t> encode(std::string_view text, bool add_special_tokens = true) const;
+  // `max_tokens` cuts the end off so that the ids, special tokens included, are at most so many, instead of the file's rule.
+  std::vector<int32_t> encode(std::string_view text, bool add_special_tokens = true,
+                              std::optional<int64_t> max_tokens = std::nullopt) const;
 
   // Text of `ids`. Ids outside the vocabulary throw Error{kInvalidArgument}.
   std::string decode(std::span<const int32_t> ids, bool skip_special_tokens = false) const;

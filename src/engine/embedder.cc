@@ -76,7 +76,7 @@ Embedder::Embedder(Model model) : engine_(std::move(model)) {
 Matrix Embedder::embed(std::span<const std::string> texts, const EmbedOptions& options) {
   if (!tokenizer_) tokenizer_ = Tokenizer::load(engine_.model().path());
   std::vector<std::vector<int32_t>> ids;
-  for (const std::string& t : texts) ids.push_back(tokenizer_->encode_truncated(t, max_tokens_));
+  for (const std::string& t : texts) ids.push_back(tokenizer_->encode(t, true, max_tokens_));
   return embed_ids(ids, options);
 }
 

@@ -115,7 +115,7 @@ void Tokenizer::Impl::set_truncation(const Json& json) {
   truncation = Truncation{json["max_length"].get<size_t>(), direction == "Left", strategy == "OnlySecond"};
 }
 
-std::vector<int32_t> Tokenizer::Impl::encode(std::string_view text, bool add_special_tokens) const {
+std::vector<int32_t> Tokenizer::Impl::encode(std::string_view text, bool add_special_tokens, std::optional<int64_t> max_tokens) const {
   Call call(*model);
   // Bytes that are not UTF-8 go to the model as they are, where it works on bytes; the text around them as usual.
   for (std::string_view rest = text; !rest.empty();) {
@@ -127,7 +127,8 @@ std::vector<int32_t> Tokenizer::Impl::encode(std::string_view text, bool add_spe
     encode_broken(rest.substr(0, bad), call);
     rest.remove_prefix(bad);
   }
-  if (truncation) truncate(call.ids, add_special_tokens);
+  if (max_tokens) truncate(call.ids, add_special_tokens, {static_cast<size_t>(*max_tokens), false, false});
+  else if (truncation) truncate(call.ids, add_special_tokens, *truncation);
   if (!post_processor) return std::move(call.ids);
   std::vector<std::vector<int32_t>> parts;
   parts.push_back(std::move(call.ids));
@@ -190,13 +191,13 @@ void Tokenizer::Impl::encode_normalized(Piece p, Call& call) const {
   part(floor, p.s.size());
 }
 
-void Tokenizer::Impl::truncate(std::vector<int32_t>& ids, bool add_special_tokens) const {
+void Tokenizer::Impl::truncate(std::vector<int32_t>& ids, bool add_special_tokens, const Truncation& cut) const {
   const size_t around = add_special_tokens && post_processor ? post_processor->added() : 0;
-  if (truncation->max_length < around) return;  // as the reference, which wraps around and cuts nothing
-  const size_t room = truncation->max_length - around;
+  if (cut.max_length < around) return;  // as the reference, which wraps around and cuts nothing
+  const size_t room = cut.max_length - around;
   if (ids.size() <= room) return;
-  if (truncation->only_second && room > 0) fail(Code::kInvalidArgument, context, "expected a second text to truncate (strategy OnlySecond), got one text");
-  if (truncation->left) ids.erase(ids.begin(), ids.end() - static_cast<ptrdiff_t>(room));
+  if (cut.only_second && room > 0) fail(Code::kInvalidArgument, context, "expected a second text to truncate (strategy OnlySecond), got one text");
+  if (cut.left) ids.erase(ids.begin(), ids.end() - static_cast<ptrdiff_t>(room));
   else ids.resize(room);
 }
 

@@ -39,7 +39,7 @@ struct Tokenizer::Impl {
 
   Impl(text::TokenizerSpec spec, std::string_view context);
 
-  std::vector<int32_t> encode(std::string_view text, bool add_special_tokens) const;
+  std::vector<int32_t> encode(std::string_view text, bool add_special_tokens, std::optional<int64_t> max_tokens) const;
   // The string that the decoder gets for an id; null when the id is outside the vocabulary.
   const std::string* decoded_token(int32_t id) const;
   // The bytes that a token stands for in text.
@@ -71,7 +71,7 @@ struct Tokenizer::Impl {
   void encode_raw(std::string_view text, Call& call) const;
   void encode_broken(std::string_view bytes, Call& call) const;
   void encode_normalized(text::Piece piece, Call& call) const;
-  void truncate(std::vector<int32_t>& ids, bool add_special_tokens) const;
+  void truncate(std::vector<int32_t>& ids, bool add_special_tokens, const Truncation& cut) const;
   int32_t size_ = 0;
 };
 

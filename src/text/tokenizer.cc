@@ -37,8 +37,8 @@ Tokenizer Tokenizer::load(const std::string& path) {
   fail(Code::kNotFound, path, "expected a tokenizer (tokenizer.json), got none");
 }
 
-std::vector<int32_t> Tokenizer::encode(std::string_view text, bool add_special_tokens) const {
-  return impl_->encode(text, add_special_tokens);
+std::vector<int32_t> Tokenizer::encode(std::string_view text, bool add_special_tokens, std::optional<int64_t> max_tokens) const {
+  return impl_->encode(text, add_special_tokens, max_tokens);
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special_tokens) const {
