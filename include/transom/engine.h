@@ -40,6 +40,7 @@ struct TokenLogprobs {
 struct Request {
   std::vector<int32_t> prompt;
   SamplingParams sampling;
+  std::string adapter;  // the name of a loaded adapter; "": none
 };
 
 // What one step gave one sequence. `text` is final: its concatenation over a sequence is the whole answer.
@@ -67,7 +68,8 @@ class Engine {
 
   // --- Passes over chosen tokens
   using SequenceId = uint64_t;
-  SequenceId open();
+  // `adapter`: the name of a loaded adapter that all of the sequence's tokens go through; "": none.
+  SequenceId open(const std::string& adapter = "");
   void close(SequenceId id);
   enum class Rows : uint8_t { kLast, kAll };
   struct Feed {
@@ -79,7 +81,7 @@ class Engine {
   // held against the model's context: some rotations are defined past it.
   Matrix forward(std::span<const Feed> feeds);
   // Logits of every position (or the last) of one text: in one pass, or in chunks through the state when chunk > 0.
-  Matrix logits(std::span<const int32_t> ids, int64_t chunk = 0, Rows rows = Rows::kAll);
+  Matrix logits(std::span<const int32_t> ids, int64_t chunk = 0, Rows rows = Rows::kAll, const std::string& adapter = "");
   // The last hidden states of several texts in one pass, without state: rows of all texts, one after another.
   Matrix hidden(std::span<const std::vector<int32_t>> texts);
 

@@ -31,6 +31,10 @@ class Model {
   // `path`: a directory with config.json, or a .gguf file. Throws Error: one line that says file, expected and found.
   static Model load(const std::string& path, const ModelOptions& options = {});
 
+  // Makes a LoRA adapter (a PEFT directory) available under a name to requests of every engine of this model. Not while an engine
+  // runs a step.
+  void load_adapter(const std::string& name, const std::string& directory);
+
   const std::string& path() const;
   const std::string& architecture() const;  // config.json's name, "LlamaForCausalLM"
   int64_t context_length() const;           // the longest sequence, 0 when the config does not say

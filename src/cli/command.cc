@@ -106,6 +106,7 @@ void add_model_flags(CLI::App& command, CommonOptions& common) {
       ->group(kGroup);
   command.add_flag("--deterministic", common.deterministic, "The same bits whatever else is in the batch")
       ->group(kGroup);
+  command.add_option("--adapter", common.adapter, "A LoRA adapter: a PEFT directory")->type_name("DIR")->group(kGroup);
   command.add_flag("--stream-weights", common.stream_weights, "Read each layer from disk when it is needed: models larger than memory")
       ->group(kGroup);
   command.add_flag("--allow-unread-config", common.allow_unread_config, "Run although config keys with a meaning are not used")

@@ -36,6 +36,7 @@ struct CommonOptions {
   std::string attention_backend, prefill_attention_backend, decode_attention_backend;
   std::string attn_implementation = "auto";
   bool deterministic = false;
+  std::string adapter;  // a PEFT directory
   bool stream_weights = false, allow_unread_config = false, allow_unused = false;
 
   int exit_code = kDone;

@@ -63,7 +63,7 @@ int run(const CommonOptions& common, const GenerateFlags& f) {
   const Clock::time_point start = Clock::now();
   Model model = load_model(common);
   const auto tokenizer = find_tokenizer(model.path(), f.ids.empty());
-  Request request{.prompt = {}, .sampling = f.sampling.over(model.default_sampling())};
+  Request request{.prompt = {}, .sampling = f.sampling.over(model.default_sampling()), .adapter = common.adapter};
   if (!f.ids.empty()) request.prompt = parse_ids(f.ids);
   else request.prompt = tokenizer->encode(f.prompt_file.empty() ? f.prompt : read_prompt_file(f.prompt_file));
   Engine engine(model, {}, tokenizer);

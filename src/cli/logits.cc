@@ -33,7 +33,7 @@ int run(const CommonOptions& common, const LogitsOptions& o) {
   if (o.cached && o.chunk > 0) throw UsageError("--cached and --chunk exclude each other");
   const std::vector<int32_t> ids = parse_ids(o.ids);
   Engine engine(load_model(common));
-  const Matrix m = engine.logits(ids, o.cached ? 1 : o.chunk, o.last ? Engine::Rows::kLast : Engine::Rows::kAll);
+  const Matrix m = engine.logits(ids, o.cached ? 1 : o.chunk, o.last ? Engine::Rows::kLast : Engine::Rows::kAll, common.adapter);
   if (!o.out.empty()) write_npy(o.out, m);
   if (common.json || o.out.empty()) {
     Json rows = matrix_json(m);

@@ -26,7 +26,11 @@ ModelOptions model_options(const CommonOptions& c) {
   return o;
 }
 
-Model load_model(const CommonOptions& common) { return Model::load(resolve_model(common.model), model_options(common)); }
+Model load_model(const CommonOptions& common) {
+  Model m = Model::load(resolve_model(common.model), model_options(common));
+  if (!common.adapter.empty()) m.load_adapter(common.adapter, common.adapter);
+  return m;
+}
 
 std::vector<int32_t> parse_ids(const std::string& text) {
   std::vector<int32_t> ids;

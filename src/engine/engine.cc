@@ -30,16 +30,16 @@ void Engine::Impl::check_fits(int64_t tokens, const char* what) const {
 const Model& Engine::model() const { return impl_->model; }
 int64_t Engine::max_model_len() const { return impl_->options.max_model_len; }
 
-Engine::SequenceId Engine::open() {
+Engine::SequenceId Engine::open(const std::string& adapter) {
   const SequenceId id = impl_->next_id++;
-  impl_->open.emplace(id, SequenceState{});
+  impl_->open.emplace(id, Impl::Open{.state = {}, .adapter = impl_->model.impl().find_adapter(adapter)});
   return id;
 }
 
 void Engine::close(SequenceId id) {
   const auto it = impl_->open.find(id);
   if (it == impl_->open.end()) return;
-  impl_->runner.release(it->second);
+  impl_->runner.release(it->second.state);
   impl_->open.erase(it);
 }
 
@@ -51,9 +51,9 @@ Matrix Engine::forward(std::span<const Feed> feeds) {
     if (it == impl_->open.end()) fail(Code::kInvalidArgument, "forward", "expected an open sequence, got {}", f.sequence);
     if (f.ids.empty()) fail(Code::kInvalidArgument, "forward", "expected at least one token for sequence {}, got none", f.sequence);
     for (const StepItem& other : items)
-      if (other.state == &it->second) fail(Code::kInvalidArgument, "forward", "expected each sequence once, got {} twice", f.sequence);
-    items.push_back({.state = &it->second, .ids = f.ids,
-                     .want = f.rows == Rows::kAll ? StepItem::Want::kAll : StepItem::Want::kLast});
+      if (other.state == &it->second.state) fail(Code::kInvalidArgument, "forward", "expected each sequence once, got {} twice", f.sequence);
+    items.push_back({.state = &it->second.state, .ids = f.ids,
+                     .want = f.rows == Rows::kAll ? StepItem::Want::kAll : StepItem::Want::kLast, .adapter = it->second.adapter});
     rows += f.rows == Rows::kAll ? static_cast<int64_t>(f.ids.size()) : 1;
   }
   if (items.empty()) return {.rows = 0, .cols = impl_->model.vocab_size(), .values = {}};
@@ -61,8 +61,8 @@ Matrix Engine::forward(std::span<const Feed> feeds) {
   return {.rows = rows, .cols = impl_->model.vocab_size(), .values = {values.begin(), values.end()}};
 }
 
-Matrix Engine::logits(std::span<const int32_t> ids, int64_t chunk, Rows rows) {
-  const SequenceId id = open();
+Matrix Engine::logits(std::span<const int32_t> ids, int64_t chunk, Rows rows, const std::string& adapter) {
+  const SequenceId id = open(adapter);
   struct Closer {
     Engine& engine;
     SequenceId id;

@@ -19,6 +19,7 @@ struct Engine::Impl {
     std::vector<int32_t> tokens;  // prompt and answer
     size_t prompt = 0, fed = 0;   // tokens of the prompt; tokens that the state holds
     SequenceState state;
+    const Adapter* adapter = nullptr;
     Sampler sampler;
     std::optional<Detokenizer> detokenizer;
     StopStrings stop;
@@ -42,7 +43,11 @@ struct Engine::Impl {
   Runner runner;
   SamplerWorkspace workspace;
   uint64_t next_id = 1;
-  std::unordered_map<SequenceId, SequenceState> open;
+  struct Open {
+    SequenceState state;
+    const Adapter* adapter = nullptr;
+  };
+  std::unordered_map<SequenceId, Open> open;
   std::deque<std::unique_ptr<Answer>> waiting, running;
 };
 

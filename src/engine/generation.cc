@@ -18,12 +18,13 @@ uint64_t Engine::submit(Request request) {
   e.check_fits(static_cast<int64_t>(request.prompt.size()), "prompt");
   if (!request.sampling.stop.empty() && !e.tokenizer)
     fail(Code::kUnsupported, "stop", "expected a model with a tokenizer for stop strings, got none");
+  const Adapter* adapter = e.model.impl().find_adapter(request.adapter);
   const uint64_t id = e.next_id++;
   for (int32_t i = 0; i < request.sampling.n; ++i) {
     std::optional<Detokenizer> detokenizer;
     if (e.tokenizer) detokenizer.emplace(*e.tokenizer);
     e.waiting.push_back(std::make_unique<Impl::Answer>(Impl::Answer{
-        .request = id, .index = i, .tokens = request.prompt, .prompt = request.prompt.size(), .fed = 0, .state = {},
+        .request = id, .index = i, .tokens = request.prompt, .prompt = request.prompt.size(), .fed = 0, .state = {}, .adapter = adapter,
         .sampler = Sampler(request.sampling, vocab, request.prompt, e.model.end_ids(), static_cast<uint32_t>(i)),
         .detokenizer = std::move(detokenizer),
         .stop = StopStrings(request.sampling.stop, request.sampling.include_stop_str_in_output)}));
@@ -55,7 +56,7 @@ void Engine::Impl::plan(std::vector<StepItem>& items, std::vector<Answer*>& whos
       const int64_t n = std::min(left, budget);
       budget -= n;
       items.push_back({.state = &a->state, .ids = std::span(a->tokens).subspan(a->fed, n),
-                       .want = n == left ? StepItem::Want::kLast : StepItem::Want::kNothing});
+                       .want = n == left ? StepItem::Want::kLast : StepItem::Want::kNothing, .adapter = a->adapter});
       whose.push_back(a.get());
     }
 }

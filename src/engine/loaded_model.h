@@ -2,6 +2,7 @@
 // network, kernels and threads.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,6 +33,9 @@ struct Model::Impl {
   DType dtype = DType::kF32;  // of activations
   int64_t context_length = 0, vocab_size = 0, hidden_size = 0;
   GenerationConfig generation;
+  std::map<std::string, Adapter> adapters;  // by name
+  // The adapter of that name, null for "". Error{kNotFound} for an unknown one.
+  const Adapter* find_adapter(const std::string& name) const;
   std::vector<std::string> warnings;
   double load_seconds = 0;
 };

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "checkpoint/gguf_config.h"
+#include "checkpoint/lora.h"
 #include "checkpoint/streamer.h"
 #include "engine/loaded_model.h"
 #include "models/registry.h"
@@ -74,7 +75,9 @@ void check_unread(const Config& config, Model::Impl& m) {
 const Kernels& choose_kernels(const ModelOptions& o) {
   if (o.device.starts_with("cuda")) return kernels_by_name("cuda");
   if (o.device != "auto" && o.device != "cpu") fail(Code::kInvalidArgument, "--device", "expected auto, cpu or cuda[:N], got {}", o.device);
-  return kernels_by_name(o.deterministic && o.kernels == "auto" ? "deterministic" : o.kernels);
+  std::string name = o.kernels == "auto" ? std::string(available_kernels().front()) : o.kernels;
+  if (o.deterministic && name != "ref" && !name.ends_with("+deterministic")) name += "+deterministic";
+  return kernels_by_name(name);
 }
 
 DType choose_dtype(const ModelOptions& o) {
@@ -133,6 +136,26 @@ Model Model::load(const std::string& path, const ModelOptions& options) {
   for (const std::string& w : m->warnings) log().warn("{}", w);
   m->load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return Model(m);
+}
+
+void Model::load_adapter(const std::string& name, const std::string& directory) {
+  Stream stream;
+  stream.team = impl_->team.get();
+  if (name.empty()) fail(Code::kInvalidArgument, "adapter", "expected a name, got none");
+  Adapter a = read_lora(directory, impl_->params);
+  for (auto& [param, f] : a.factors) {
+    f.a = on_device(std::move(f.a), *impl_->kernels, stream);
+    f.b = on_device(std::move(f.b), *impl_->kernels, stream);
+  }
+  if (!impl_->adapters.emplace(name, std::move(a)).second)
+    fail(Code::kInvalidArgument, "adapter", "expected a name that is not in use, got {}", name);
+}
+
+const Adapter* Model::Impl::find_adapter(const std::string& name) const {
+  if (name.empty()) return nullptr;
+  const auto it = adapters.find(name);
+  if (it == adapters.end()) fail(Code::kNotFound, "adapter", "expected the name of a loaded adapter, got {}", quote(name));
+  return &it->second;
 }
 
 Model::Model(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -4,11 +4,10 @@
 
 #include <functional>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "kernels/kernels.h"
-#include "spec/params.h"
+#include "spec/adapter.h"
 #include "tensor/arena.h"
 
 namespace transom {
@@ -36,14 +35,6 @@ struct KvState {
   int32_t group = 0;
 };
 
-// A LoRA adapter: y += scale * (x Aᵀ) Bᵀ for the params it names. A [r, in], B [out, r].
-struct LoraFactors {
-  Weight a, b;
-  float scale = 1.f;
-};
-struct Adapter {
-  std::unordered_map<const Param*, LoraFactors> factors;
-};
 // Rows [begin, begin + count) of the step go through `adapter`.
 struct AdapterRows {
   int64_t begin = 0, count = 0;
