@@ -1,0 +1,275 @@
+// Every op's backward against finite differences, through the tape, on the reference kernels; and a walk over the kernel
+// table: each row has a reference twin, and each row that inference differentiates through has a backward.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <random>
+
+#include "base/threads.h"
+#include "ops/ops.h"
+
+namespace transom {
+namespace {
+
+// A context on the reference kernels, and inputs whose gradients are compared.
+class Gradient : public testing::Test {
+ protected:
+  using Inputs = std::vector<Tensor>;
+  using Function = std::function<Tensor(Ctx&, const Inputs&)>;
+
+  Gradient() { stream_.team = &team_; }
+
+  Tensor random(int64_t rows, int64_t cols, double scale = 1) {
+    Tensor t;
+    const auto memory = host_memory(sizeof(float) * rows * cols);
+    t.view = {memory.get(), DType::kF32, rows, cols, cols};
+    t.owner = memory;
+    std::normal_distribution<float> normal(0, static_cast<float>(scale));
+    for (int64_t i = 0; i < rows * cols; ++i) t.view.row<float>(0)[i] = normal(engine_);
+    return t;
+  }
+  // A parameter [rows, cols] of random values.
+  Param param(const char* name, int64_t rows, int64_t cols) {
+    const Tensor t = random(rows, cols);
+    Param p{.name = name, .rows = rows, .cols = cols, .weight = {}};
+    p.weight.view = {static_cast<const std::byte*>(t.view.data), DType::kF32, rows, cols, cols * 4};
+    p.weight.owner = t.owner;
+    return p;
+  }
+  static Tensor as_input(const Param& p) {
+    Tensor t;
+    t.view = {const_cast<std::byte*>(p.weight.view.data), DType::kF32, p.rows, p.cols, p.cols};
+    return t;
+  }
+
+  Ctx context(Tape* tape) {
+    arena_.reset();
+    Ctx cx{.kernels = ref_kernels(), .stream = stream_, .arena = arena_, .tape = tape};
+    cx.batch = batch_;
+    return cx;
+  }
+
+  // Σ r·f(inputs) with fixed random r, in double.
+  double objective(const Function& f, const Inputs& inputs) {
+    Ctx cx = context(nullptr);
+    Inputs copies;  // ops may write over their inputs
+    for (const Tensor& t : inputs) {
+      Tensor c = arena_.tensor(DType::kF32, t.rows(), t.cols());
+      std::memcpy(c.view.data, t.view.data, sizeof(float) * t.rows() * t.cols());
+      copies.push_back(c);
+    }
+    return weigh(f(cx, copies));
+  }
+  double weigh(const Tensor& y) const {
+    double sum = 0;
+    for (int64_t t = 0; t < y.rows(); ++t)
+      for (int64_t c = 0; c < y.cols(); ++c) sum += weight(t, c) * y.view.row<float>(t)[c];
+    return sum;
+  }
+  static double weight(int64_t t, int64_t c) { return std::sin(1.3 * static_cast<double>(t) + 0.7 * static_cast<double>(c) + 0.4); }
+
+  // Gradients of the objective with respect to `inputs` (recorded) and `params` against central differences.
+  void check(const Function& f, Inputs inputs, const std::vector<const Param*>& params = {}) {
+    Tape tape;
+    Ctx cx = context(&tape);
+    for (Tensor& t : inputs) tape.track(t);
+    for (const Param* p : params) tape.train(p);
+    const Inputs originals = inputs;
+    std::vector<std::vector<float>> saved;
+    for (const Tensor& t : inputs) saved.emplace_back(t.view.row<float>(0), t.view.row<float>(0) + t.rows() * t.cols());
+    const Tensor y = f(cx, inputs);
+    const View dy = tape.grad(cx, y);
+    for (int64_t t = 0; t < y.rows(); ++t)
+      for (int64_t c = 0; c < y.cols(); ++c) dy.row<float>(t)[c] = static_cast<float>(weight(t, c));
+    tape.backward(cx);
+    std::vector<std::vector<float>> got;
+    for (const Tensor& t : inputs) {
+      const View g = tape.grad(cx, t);
+      got.emplace_back(g.row<float>(0), g.row<float>(0) + t.rows() * t.cols());
+    }
+    for (const Param* p : params) {
+      const View g = tape.param_grad(p, ref_kernels(), stream_);
+      got.emplace_back(g.row<float>(0), g.row<float>(0) + p->rows * p->cols);
+    }
+    for (size_t i = 0; i < saved.size(); ++i) std::copy(saved[i].begin(), saved[i].end(), inputs[i].view.row<float>(0));
+    for (size_t i = 0; i < got.size(); ++i)
+      compare(f, originals, i < inputs.size() ? inputs[i] : as_input(*params[i - inputs.size()]), got[i], i);
+  }
+
+  void compare(const Function& f, const Inputs& inputs, const Tensor& varied, const std::vector<float>& got, size_t which) {
+    constexpr float kStep = 1e-2f;
+    float* x = varied.view.row<float>(0);
+    double top = 1e-3;
+    for (const float g : got) top = std::max(top, std::fabs(double{g}));
+    for (size_t i = 0; i < got.size(); ++i) {
+      const float at = x[i];
+      x[i] = at + kStep;
+      const double up = objective(f, inputs);
+      x[i] = at - kStep;
+      const double down = objective(f, inputs);
+      x[i] = at;
+      EXPECT_NEAR(got[i], (up - down) / (2.0 * kStep), 5e-3 * top) << "input " << which << " element " << i;
+    }
+  }
+
+  // Two packed sequences of 5 and 3 tokens.
+  void two_sequences() {
+    batch_.rows = 8;
+    batch_.positions = positions_;
+    batch_.max_position = 5;
+    batch_.packed = {.count = 2, .q_start = q_start_, .kv_len = lengths_, .max_q_len = 5, .max_kv_len = 5};
+  }
+
+  std::mt19937 engine_{7};
+  ThreadTeam team_{1};
+  Stream stream_;
+  Arena arena_;
+  Batch batch_;
+  const int32_t positions_[8] = {0, 1, 2, 3, 4, 0, 1, 2};
+  Param w3_;
+  const int32_t q_start_[3] = {0, 5, 8}, lengths_[2] = {5, 3};
+};
+
+TEST_F(Gradient, LinearWithSharedInput) {
+  const Param w1 = param("a.weight", 5, 6), b1 = param("a.bias", 1, 5), w2 = param("b.weight", 3, 6);
+  const auto f = [&](Ctx& cx, const Inputs& in) {
+    const ops::LinearParam p[] = {{&w1, &b1}, {&w2, nullptr}};
+    Tensor out[2];
+    ops::linear(cx, in[0], p, out);
+    return ops::act_mul(cx, ops::linear(cx, out[0], {&w3_, nullptr}), out[1], Activation::kTanh);  // both outputs matter
+  };
+  w3_ = param("c.weight", 3, 5);
+  check(f, {random(4, 6, 0.3)}, {&w1, &b1, &w2});
+}
+
+TEST_F(Gradient, Norms) {
+  const Param w = param("weight", 1, 6), b = param("bias", 1, 6);
+  for (const auto kind : {ops::Norm::kRms, ops::Norm::kLayer}) {
+    const ops::NormParam p{.kind = kind, .weight = &w, .bias = kind == ops::Norm::kLayer ? &b : nullptr, .eps = 1e-3f, .weight_offset = 0.5f};
+    std::vector<const Param*> params = {&w};
+    if (p.bias) params.push_back(&b);
+    check([&](Ctx& cx, const Inputs& in) { return ops::norm(cx, in[0], p); }, {random(3, 6)}, params);
+    check([&](Ctx& cx, const Inputs& in) { return ops::norm(cx, in[0], p, 2); }, {random(3, 12)}, params);
+    check([&](Ctx& cx, const Inputs& in) {
+      const ops::AddNorm r = ops::add_norm(cx, in[0], in[1], p, 0.7f);
+      return ops::add(cx, r.sum, r.y, 1.5f);  // both outputs matter
+    }, {random(3, 6), random(3, 6)}, params);
+  }
+}
+
+TEST_F(Gradient, Rope) {
+  two_sequences();
+  for (const bool interleaved : {false, true})
+    check([&](Ctx& cx, const Inputs& in) {
+      const float inv_freq[] = {1.f, 0.3f};
+      Tensor x = ops::add(cx, in[0], in[0], 1.f);  // rope works in place: keep the input
+      ops::rope(cx, x, ops::rope_tables(cx, inv_freq, 1.2f), 2, interleaved);
+      return x;
+    }, {random(8, 12)});
+}
+
+TEST_F(Gradient, Attention) {
+  two_sequences();
+  const struct {
+    bool causal;
+    int32_t window;
+    float softcap;
+  } cases[] = {{true, 0, 0}, {true, 2, 0}, {true, 0, 1.5f}, {false, 0, 0}, {false, 2, 2.f}};
+  for (const auto& c : cases)
+    check([&](Ctx& cx, const Inputs& in) {
+      return ops::attention(cx, in[0], in[1], in[2],
+                            {.heads = 4, .kv_heads = 2, .scale = 0.6f, .mask = {.causal = c.causal, .window = c.window}, .softcap = c.softcap});
+    }, {random(8, 12), random(8, 6), random(8, 6)});
+}
+
+TEST_F(Gradient, Activations) {
+  for (const auto act : {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh, Activation::kTanh, Activation::kSigmoid, Activation::kQuickGelu}) {
+    check([&](Ctx& cx, const Inputs& in) { return ops::act_mul(cx, in[0], in[1], act); }, {random(2, 5), random(2, 5)});
+    check([&](Ctx& cx, const Inputs& in) { return ops::act_mul(cx, in[0], {}, act); }, {random(2, 5)});
+  }
+  Tensor away = random(2, 5);  // relu has no derivative at 0
+  for (int i = 0; i < 10; ++i) away.view.row<float>(0)[i] += away.view.row<float>(0)[i] > 0 ? 0.1f : -0.1f;
+  check([&](Ctx& cx, const Inputs& in) { return ops::act_mul(cx, in[0], {}, Activation::kRelu); }, {away});
+  check([&](Ctx& cx, const Inputs& in) { return ops::softcap(cx, in[0], 1.5f); }, {random(2, 5)});
+}
+
+TEST_F(Gradient, GathersAndEmbedding) {
+  static constexpr int32_t kRows[] = {2, 0, 2};
+  check([&](Ctx& cx, const Inputs& in) { return ops::gather_rows(cx, in[0], kRows, 3); }, {random(3, 4)});
+  const Param table = param("table", 5, 4);
+  check([&](Ctx& cx, const Inputs&) { return ops::embedding(cx, table, kRows, 3, 1.7f); }, {}, {&table});
+}
+
+TEST_F(Gradient, PaddingTakesNone) {
+  static constexpr int32_t kIds[] = {1, 0};
+  const Param table = param("table", 2, 3);
+  Tape tape;
+  tape.train(&table);
+  Ctx cx = context(&tape);
+  const Tensor y = ops::embedding(cx, table, kIds, 2, 1.f, 0);
+  const View dy = tape.grad(cx, y);
+  for (int i = 0; i < 6; ++i) dy.row<float>(0)[i] = 1;
+  tape.backward(cx);
+  const View g = tape.param_grad(&table, ref_kernels(), stream_);
+  EXPECT_EQ(std::vector<float>(g.row<float>(0), g.row<float>(0) + 6), (std::vector<float>{0, 0, 0, 1, 1, 1}));
+}
+
+TEST_F(Gradient, CrossEntropy) {
+  static constexpr int32_t kLabels[] = {3, -100, 0};
+  Tensor logits = random(3, 5);
+  Tape tape;
+  Ctx cx = context(&tape);
+  tape.track(logits);
+  ops::cross_entropy(cx, logits, kLabels, 2);
+  const View g = tape.grad(cx, logits);
+  const std::vector<float> got(g.row<float>(0), g.row<float>(0) + 15);
+  float* x = logits.view.row<float>(0);
+  for (int i = 0; i < 15; ++i) {
+    const float at = x[i];
+    const auto loss = [&](float v) {
+      x[i] = v;
+      Ctx plain = context(nullptr);
+      return ops::cross_entropy(plain, logits, kLabels, 2);
+    };
+    const double slope = (loss(at + 1e-2f) - loss(at - 1e-2f)) / 2e-2;
+    x[i] = at;
+    EXPECT_NEAR(got[i], slope, 1e-3) << i;
+  }
+}
+
+// A row added to the table must be added here, with its backward: by a row of its own, or by rows that are there already.
+TEST(KernelTable, EveryRowHasAReferenceAndABackward) {
+  const Kernels& k = ref_kernels();
+  const auto row = [](auto p) { return reinterpret_cast<const void*>(p); };
+  const struct {
+    const char* name;
+    const void *forward, *backward;
+  } rows[] = {
+      {"embedding", row(k.embedding), row(k.scatter_rows)},
+      {"linear", row(k.linear), row(k.linear_grad_input)},
+      {"linear, its weight", row(k.linear), row(k.linear_grad_weight)},
+      {"rms_norm", row(k.rms_norm), row(k.rms_norm_grad)},
+      {"layer_norm", row(k.layer_norm), row(k.layer_norm_grad)},
+      {"rope_table", row(k.rope_table), row(k.rope_table)},  // of positions: nothing to differentiate
+      {"rope", row(k.rope), row(k.rope)},                    // the inverse rotation
+      {"kv_write", row(k.kv_write), row(k.kv_write)},        // training keeps no state
+      {"attention", row(k.attention), row(k.attention_grad)},
+      {"act_mul", row(k.act_mul), row(k.act_mul_grad)},
+      {"axpby", row(k.axpby), row(k.axpby)},
+      {"softcap", row(k.softcap), row(k.softcap_grad)},
+      {"gather_rows", row(k.gather_rows), row(k.scatter_rows)},
+      {"cross_entropy", row(k.cross_entropy), row(k.cross_entropy)},  // writes its own gradient
+      {"adamw", row(k.adamw), row(k.adamw)},
+  };
+  for (const auto& r : rows) {
+    EXPECT_TRUE(r.forward) << r.name;
+    EXPECT_TRUE(r.backward) << r.name;
+  }
+  // name, host_memory, 5 memory functions, 12 forward and 10 training rows, 2 of packing
+  EXPECT_EQ(sizeof(Kernels), 31 * sizeof(void*)) << "a row was added or removed: bring this list up to date";
+}
+
+}  // namespace
+}  // namespace transom
