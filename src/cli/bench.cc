@@ -114,11 +114,14 @@ int run(const CommonOptions& common, const BenchFlags& f) {
   if (!f.no_limits && common.device.rfind("cuda", 0) != 0) {
     const MachineLimits limits = probe_machine_limits(about["placement"]["threads"]);
     r["limits"] = {{"dram_gb_s", limits.dram_gb_s}, {"tflops", limits.tflops}, {"unit", limits.unit}};
-    // Work of a token: two operations a weight of the blocks (the head runs for the last row only); a decode step reads all weights but the embedding's unread rows.
+    // A prompt's token costs two operations a weight of the blocks (the head runs for the last row only); a decode step reads
+    // all weights but the embedding's unread rows.
+    const auto median = [&](const char* key) { return r[key]["median"].get<double>(); };
     if (f.pp > 0 && limits.tflops > 0)
-      r["share"]["prefill"] = r["prefill_tok_s"]["median"].get<double>() * 2 * about["block_parameters"].get<double>() / (limits.tflops * 1e12);
+      r["share"]["prefill"] = median("prefill_tok_s") * 2 * about["block_parameters"].get<double>() / (limits.tflops * 1e12);
     if (f.tg > 0 && limits.dram_gb_s > 0)
-      r["share"]["decode"] = r["decode_tok_s"]["median"].get<double>() / static_cast<double>(f.batch) * about["bytes_per_step"].get<double>() / (limits.dram_gb_s * 1e9);
+      r["share"]["decode"] =
+          median("decode_tok_s") / static_cast<double>(f.batch) * about["bytes_per_step"].get<double>() / (limits.dram_gb_s * 1e9);
   }
   if (common.json) print_json(r);
   else print_table(r);

@@ -7,12 +7,16 @@
 namespace transom::cli {
 namespace {
 
+// Three digits and a binary unit: "92.1 MiB".
 std::string bytes_text(double b) {
-  for (const char* unit : {"B", "KiB", "MiB", "GiB"}) {
-    if (b < 1024 || std::string_view(unit) == "GiB") return fmt::format("{:.{}f} {}", b, b < 10 && unit[0] != 'B' ? 2 : b < 100 && unit[0] != 'B' ? 1 : 0, unit);
+  if (b < 1024) return fmt::format("{:.0f} B", b);
+  const char* unit = "";
+  for (const char* next : {"KiB", "MiB", "GiB"}) {
+    if (b < 1024) break;
     b /= 1024;
+    unit = next;
   }
-  return {};
+  return fmt::format("{:.{}f} {}", b, b < 10 ? 2 : b < 100 ? 1 : 0, unit);
 }
 
 int run(const CommonOptions& common, bool tensors) {
