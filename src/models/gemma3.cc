@@ -12,8 +12,8 @@ namespace {
 
 // Which layers see the whole context: `layer_types`, or each sliding_window_pattern-th layer.
 std::vector<bool> full_layers(const Config& c) {
-  const int64_t n = c.i("num_hidden_layers");
-  const int64_t pattern = c.i("sliding_window_pattern", c.i("_sliding_window_pattern", 6));
+  const int64_t n = c.size("num_hidden_layers");
+  const int64_t pattern = c.size("sliding_window_pattern", c.size("_sliding_window_pattern", 6));
   const std::vector<std::string> types = c.strings("layer_types");
   c.require(types.empty() || static_cast<int64_t>(types.size()) == n, "layer_types", "as many as num_hidden_layers");
   std::vector<bool> full;
@@ -22,26 +22,27 @@ std::vector<bool> full_layers(const Config& c) {
 }
 
 std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
-  const int64_t hidden = c.i("hidden_size"), heads = c.i("num_attention_heads"), head_dim = c.i("head_dim", 256);
+  const int64_t hidden = c.size("hidden_size"), heads = c.size("num_attention_heads"), head_dim = c.size("head_dim", 256);
+  nn::require_groups(c, heads, c.size("num_key_value_heads", heads));
   const double eps = c.f("rms_norm_eps", 1e-6);
   const nn::NormSpec norm{.size = hidden, .eps = eps, .weight_offset = 1};
   const bool bias = c.b("attention_bias", false);
-  nn::AttentionSpec full{.hidden = hidden, .heads = heads, .kv_heads = c.i("num_key_value_heads", heads), .head_dim = head_dim,
+  nn::AttentionSpec full{.hidden = hidden, .heads = heads, .kv_heads = c.size("num_key_value_heads", heads), .head_dim = head_dim,
                          .scale = 1 / std::sqrt(c.f("query_pre_attn_scalar", 256)),
                          .rope = std::make_shared<nn::RopeSpec>(nn::rope_from_config(c, head_dim, 1e6, "full_attention")),
                          .qk_norm = nn::NormSpec{.size = head_dim, .eps = eps, .weight_offset = 1},
                          .qkv_bias = bias, .out_bias = bias};
   c.ignore("attn_logit_softcapping");  // transformers' Gemma 3 never passes it to attention
   nn::AttentionSpec sliding = full;
-  sliding.mask.window = static_cast<int32_t>(c.i("sliding_window", 4096));
+  sliding.mask.window = static_cast<int32_t>(c.size("sliding_window", 4096));
   const double local_theta = c.f("rope_local_base_freq", 10000);
   sliding.rope = std::make_shared<nn::RopeSpec>(c.has("rope_parameters")
                                                     ? nn::rope_from_config(c, head_dim, local_theta, "sliding_attention")
                                                     : nn::plain_rope(head_dim, local_theta));
-  const nn::MlpSpec mlp{.hidden = hidden, .inner = c.i("intermediate_size"),
+  const nn::MlpSpec mlp{.hidden = hidden, .inner = c.size("intermediate_size"),
                         .act = nn::activation_by_name(c.s("hidden_activation", "gelu_pytorch_tanh"), c.origin())};
   auto d = std::make_unique<nn::Decoder>(
-      root, nn::DecoderSpec{.vocab = c.i("vocab_size"), .norm = norm, .tied = c.b("tie_word_embeddings", true),
+      root, nn::DecoderSpec{.vocab = c.size("vocab_size"), .norm = norm, .tied = c.b("tie_word_embeddings", true),
                             .padding_id = padding_id(c),
                             .embedding_scale = std::sqrt(static_cast<double>(hidden)),
                             .logit_softcap = c.f("final_logit_softcapping", 0)});

@@ -16,6 +16,10 @@ std::vector<FusedLinear::Segment> projections(const AttentionSpec& a) {
 
 }  // namespace
 
+void require_groups(const Config& c, int64_t heads, int64_t kv_heads) {
+  c.require(heads % kv_heads == 0, "num_key_value_heads", "a divisor of num_attention_heads");
+}
+
 Attention::Attention(const Scope& s, const AttentionSpec& spec)
     : spec_(spec),
       qkv_(s, spec.hidden, projections(spec)),

@@ -25,6 +25,9 @@ struct AttentionSpec {
   std::string q = "q_proj", k = "k_proj", v = "v_proj", o = "o_proj";
 };
 
+// Error unless the query heads divide evenly among the kv heads.
+void require_groups(const Config& c, int64_t heads, int64_t kv_heads);
+
 class Attention final : public Layer {
  public:
   Attention(const Scope& s, const AttentionSpec& spec);

@@ -144,7 +144,9 @@ RopeSpec rope_from_config(const Config& c, int64_t head_dim, double default_thet
     type = p->s("rope_type", p->s("type", "default"));
     if (p->has("type")) p->ignore("type");
   }
-  const auto dim = static_cast<int64_t>(static_cast<double>(head_dim) * partial);
+  constexpr int64_t kLargestHead = 1 << 16;  // far above any model's; bounds what a config can make us allocate
+  if (!(partial > 0 && partial <= 1)) fail(Code::kCorrupt, c.origin(), "expected partial_rotary_factor above 0 and up to 1, got {}", partial);
+  const auto dim = head_dim <= kLargestHead ? static_cast<int64_t>(static_cast<double>(head_dim) * partial) : 0;
   if (dim < 2 || dim % 2 != 0 || dim > head_dim || theta <= 0)
     fail(Code::kCorrupt, c.origin(), "expected an even rotary size within the head size {} and a rope_theta > 0, got {} and {}",
          head_dim, dim, theta);

@@ -75,6 +75,12 @@ int64_t Config::i(const char* key) const {
   wrong(key, "a whole number >= 0", v);
 }
 
+int64_t Config::size(const char* key) const {
+  const int64_t v = i(key);
+  if (v < 1 || v > INT32_MAX) wrong(key, "a whole number from 1 to 2147483647", need(key));
+  return v;
+}
+
 double Config::f(const char* key) const {
   const Json& v = need(key);
   if (!v.is_number() || !std::isfinite(v.get<double>())) wrong(key, "a finite number", v);
@@ -94,6 +100,7 @@ std::string Config::s(const char* key) const {
 }
 
 int64_t Config::i(const char* key, int64_t otherwise) const { return find(key) ? i(key) : otherwise; }
+int64_t Config::size(const char* key, int64_t otherwise) const { return find(key) ? size(key) : otherwise; }
 double Config::f(const char* key, double otherwise) const { return find(key) ? f(key) : otherwise; }
 bool Config::b(const char* key, bool otherwise) const { return find(key) ? b(key) : otherwise; }
 std::string Config::s(const char* key, std::string otherwise) const { return find(key) ? s(key) : otherwise; }

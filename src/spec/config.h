@@ -24,6 +24,9 @@ class Config {
   double f(const char* key) const;
   bool b(const char* key) const;
   std::string s(const char* key) const;
+  // A size or count: a whole number from 1 to 2^31 - 1, so that products of two are safe and division is.
+  int64_t size(const char* key) const;
+  int64_t size(const char* key, int64_t otherwise) const;
   // Reads with a default for an absent or null key.
   int64_t i(const char* key, int64_t otherwise) const;
   double f(const char* key, double otherwise) const;

@@ -10,13 +10,14 @@ namespace transom {
 Param* ParamTable::add(Param p) {
   if (find(p.name)) fail(Code::kInternal, p.name, "expected one declaration of a parameter, got two");
   blocks_ = std::max(blocks_, p.block + 1);
-  return &rows_.emplace_back(std::move(p));
+  Param* row = &rows_.emplace_back(std::move(p));
+  by_name_.emplace(row->name, row);
+  return row;
 }
 
 Param* ParamTable::find(std::string_view name) {
-  for (Param& p : rows_)
-    if (p.name == name) return &p;
-  return nullptr;
+  const auto it = by_name_.find(name);
+  return it == by_name_.end() ? nullptr : it->second;
 }
 
 Scope Scope::operator/(std::string_view name) const {
@@ -56,6 +57,8 @@ int32_t Scope::state(const StateSpec& spec) const {
 }
 
 std::vector<Scope> layers(const Scope& prefix, int64_t n) {
+  constexpr int64_t kMost = 1 << 14;  // far above any model's; bounds what a config can make us allocate
+  if (n < 1 || n > kMost) fail(Code::kCorrupt, prefix.name(), "expected 1 to {} layers, got {}", kMost, n);
   std::vector<Scope> out;
   for (int64_t i = 0; i < n; ++i) out.push_back((prefix / std::to_string(i)).in_block(static_cast<int32_t>(i)));
   return out;

@@ -6,6 +6,7 @@
 #include <deque>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "tensor/tensor.h"
@@ -49,6 +50,7 @@ class ParamTable {
 
  private:
   std::deque<Param> rows_;
+  std::unordered_map<std::string_view, Param*> by_name_;
   int32_t blocks_ = 0;
 };
 

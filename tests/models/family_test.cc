@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "engine/runner.h"
+#include "models/registry.h"
 #include "support/fixture.h"
 
 namespace transom {
@@ -110,6 +111,51 @@ INSTANTIATE_TEST_SUITE_P(Fixtures, Decoder, testing::ValuesIn(fixtures("logits")
     if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
   return s;
 });
+
+// A config of the family with one key changed: what Model::load says of it.
+std::string complaint(const std::string& fixture, const char* key, const Json& value) {
+  Json config = read_json_file(test::fixture_path(fixture) + "/config.json");
+  config[key] = value;
+  try {
+    ParamTable params;
+    std::vector<StateSpec> states;
+    const Config c(config, "config.json");
+    find_family(config["architectures"][0].get<std::string>())->build(c, Scope(params, states));
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+TEST(Config, BadValuesAreNamed) {
+  const std::string most = "expected a whole number from 1 to 2147483647 for ";
+  EXPECT_EQ(complaint("llama-mha", "num_attention_heads", 0), "config.json: " + most + "num_attention_heads, got 0");
+  EXPECT_EQ(complaint("llama-mha", "hidden_size", 1e15), "config.json: expected a whole number >= 0 for hidden_size, got 1e+15");
+  EXPECT_EQ(complaint("llama-mha", "hidden_size", "64"), "config.json: expected a whole number >= 0 for hidden_size, got \"64\"");
+  EXPECT_EQ(complaint("llama-mha", "num_key_value_heads", 3),
+            "config.json: expected a divisor of num_attention_heads for num_key_value_heads, got 3");
+  EXPECT_NE(complaint("llama-mha", "num_hidden_layers", 2000000000), "");
+  EXPECT_NE(complaint("llama-mha", "head_dim", 2000000000), "");
+  EXPECT_NE(complaint("llama-mha", "hidden_act", "mish"), "");
+  EXPECT_NE(complaint("gemma3", "layer_types", {"full_attention"}), "");
+  EXPECT_NE(complaint("gemma3", "use_bidirectional_attention", true), "");
+  EXPECT_NE(complaint("bert", "num_attention_heads", 5), "");
+  EXPECT_NE(complaint("bert", "position_embedding_type", "relative_key"), "");
+}
+
+TEST(Config, UnreadKeysWithAMeaningAreErrors) {
+  Json config = read_json_file(test::fixture_path("llama-mha") + "/config.json");
+  config["rope_scaling_v2"] = {{"factor", 2}};
+  config["sliding_window"] = 8;
+  ParamTable params;
+  std::vector<StateSpec> states;
+  const Config c(config, "config.json");
+  find_family("LlamaForCausalLM")->build(c, Scope(params, states));
+  c.i("max_position_embeddings");
+  const UnreadKeys known = judge_unread(c, {"sliding_window", "rope_scaling"});
+  EXPECT_EQ(known.errors, std::vector<std::string>{"sliding_window"});
+  EXPECT_EQ(known.warnings, std::vector<std::string>{"rope_scaling_v2"});
+}
 
 class Encoder : public testing::TestWithParam<std::string> {};
 
