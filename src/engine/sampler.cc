@@ -51,17 +51,17 @@ const Item* weighted_select(std::span<Item> items, double target) {
   return nullptr;
 }
 
-// Keeps the candidates for which `stays(weight, id)` holds, in order.
+// Keeps the candidates for whose index `stays` holds, in order.
 template <class Stays>
-void filter(std::vector<int32_t>& ids, std::vector<float>& weights, const Stays& stays) {
+void filter(SamplerWorkspace& work, const Stays& stays) {
   size_t n = 0;
-  for (size_t i = 0; i < ids.size(); ++i)
-    if (stays(weights[i], ids[i])) {
-      ids[n] = ids[i];
-      weights[n++] = weights[i];
+  for (size_t i = 0; i < work.kept_ids.size(); ++i)
+    if (stays(i)) {
+      work.kept_ids[n] = work.kept_ids[i];
+      work.kept_weights[n++] = work.kept_weights[i];
     }
-  ids.resize(n);
-  weights.resize(n);
+  work.kept_ids.resize(n);
+  work.kept_weights.resize(n);
 }
 
 }  // namespace
@@ -165,7 +165,7 @@ TokenDistribution Sampler::warp(std::span<const float> scores, float max, Sample
   }
   if (params_.top_p < 1) cut_top_p(total, work);
   if (params_.min_p > 0)  // the most probable token weighs 1 and is never cut
-    filter(work.kept_ids, work.kept_weights, [&](float w, int32_t) { return w >= params_.min_p; });
+    filter(work, [&](size_t i) { return work.kept_weights[i] >= params_.min_p; });
   if (params_.typical_p < 1) cut_typical(work);
   return {work.kept_ids, work.kept_weights, logit_row::block_sums(work.kept_weights, work.sums)};
 }
@@ -209,27 +209,31 @@ void Sampler::cut_top_p(double total, SamplerWorkspace& work) const {
     work.ranked.push_back({work.kept_weights[i], work.kept_weights[i], work.kept_ids[i]});
   const auto* last = weighted_select(std::span(work.ranked), static_cast<double>(params_.top_p) * total);
   if (!last) return;
-  filter(work.kept_ids, work.kept_weights,
-         [cut = *last](float w, int32_t id) { return w > cut.key || (w == cut.key && id <= cut.id); });
+  filter(work, [&, cut = *last](size_t i) {
+    const float w = work.kept_weights[i];
+    return w > cut.key || (w == cut.key && work.kept_ids[i] <= cut.id);
+  });
 }
 
 void Sampler::cut_typical(SamplerWorkspace& work) const {
-  // With p = w / total: -log p - H = (log total - log w) - H.
+  // With p = w / total the entropy is log total - mean, so -log p - entropy = mean - log w.
   const double total = logit_row::block_sums(work.kept_weights, work.sums);
-  double entropy = 0;
-  for (float w : work.kept_weights) {
-    const double p = static_cast<double>(w) / total;
-    if (p > 0) entropy -= p * std::log(p);
-  }
-  const auto key = [=](float w) {
-    return -static_cast<float>(std::abs(std::log(total) - std::log(static_cast<double>(w)) - entropy));
-  };
+  double mean = 0;
   work.ranked.clear();
-  for (size_t i = 0; i < work.kept_ids.size(); ++i)
-    work.ranked.push_back({key(work.kept_weights[i]), work.kept_weights[i], work.kept_ids[i]});
+  for (size_t i = 0; i < work.kept_ids.size(); ++i) {
+    const float w = work.kept_weights[i];
+    // Rounded from double: the same bits whichever libm computes it.
+    const float log = w > 0 ? static_cast<float>(std::log(static_cast<double>(w))) : -kInf;
+    if (w > 0) mean += static_cast<double>(w) * static_cast<double>(log) / total;
+    work.ranked.push_back({log, w, work.kept_ids[i]});
+  }
+  work.values.clear();
+  for (auto& r : work.ranked) {
+    r.key = -static_cast<float>(std::abs(mean - static_cast<double>(r.key)));
+    work.values.push_back(r.key);
+  }
   const auto* last = weighted_select(std::span(work.ranked), static_cast<double>(params_.typical_p) * total);
-  if (!last) return;
-  filter(work.kept_ids, work.kept_weights, [&, cut = last->key](float w, int32_t) { return key(w) >= cut; });
+  if (last) filter(work, [&, cut = last->key](size_t i) { return work.values[i] >= cut; });
 }
 
 int32_t Sampler::draw(const TokenDistribution& d, SamplerWorkspace& work) const {
