@@ -14,6 +14,18 @@ namespace {
 constexpr size_t kLanes = 16;
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
+constexpr size_t kChunk = 4 * kLanes;
+
+// Whether one of kChunk values is >= bar.
+bool any_at_least(const float* x, float bar) {
+  std::array<uint32_t, kLanes> lane{};
+  for (size_t i = 0; i < kChunk; i += kLanes)
+    for (size_t l = 0; l < kLanes; ++l) lane[l] |= x[i + l] >= bar ? 1u : 0u;
+  uint32_t any = 0;
+  for (uint32_t v : lane) any |= v;
+  return any != 0;
+}
+
 double sum_block(const float* x, size_t n) {
   std::array<float, kLanes> lane{};
   size_t i = 0;
@@ -82,6 +94,15 @@ double log_sum_exp(std::span<const float> x, float max) {
   return static_cast<double>(max) + std::log(total);
 }
 
+void at_least(std::span<const float> x, float bar, std::vector<int32_t>& indices) {
+  for (size_t i = 0; i < x.size();) {
+    const size_t end = std::min(i + kChunk, x.size());
+    if (end - i == kChunk && !any_at_least(x.data() + i, bar)) i = end;
+    for (; i < end; ++i)
+      if (x[i] >= bar) indices.push_back(static_cast<int32_t>(i));
+  }
+}
+
 float kth_largest(std::span<const float> x, size_t k, std::vector<float>& scratch) {
   // Keeps what may be among the k largest so far; trimmed to k when full, which raises the bar for what comes.
   const size_t capacity = std::min(x.size(), 2 * k + 256);
@@ -96,10 +117,16 @@ float kth_largest(std::span<const float> x, size_t k, std::vector<float>& scratc
   size_t i = 0;
   for (; i < k; ++i) scratch.push_back(x[i]);
   float bar = -kInf;
-  for (; i < x.size(); ++i) {
-    if (!(x[i] > bar)) continue;
-    scratch.push_back(x[i]);
-    if (scratch.size() == capacity) bar = trim();
+  while (i < x.size()) {
+    if (i + kChunk <= x.size() && !any_at_least(x.data() + i, bar)) {
+      i += kChunk;
+      continue;
+    }
+    for (const size_t end = std::min(i + kChunk, x.size()); i < end; ++i) {
+      if (!(x[i] > bar)) continue;
+      scratch.push_back(x[i]);
+      if (scratch.size() == capacity) bar = trim();
+    }
   }
   return trim();
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -30,5 +31,8 @@ double log_sum_exp(std::span<const float> x, float max);
 
 // The k-th largest value, 1 <= k <= x.size(). No NaN in x. `scratch` is overwritten.
 float kth_largest(std::span<const float> x, size_t k, std::vector<float>& scratch);
+
+// Appends the indices of all x[i] >= bar, ascending. Fast where they are few.
+void at_least(std::span<const float> x, float bar, std::vector<int32_t>& indices);
 
 }  // namespace transom::logit_row

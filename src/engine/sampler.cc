@@ -174,12 +174,9 @@ TokenDistribution Sampler::warp(std::span<const float> scores, float max, Sample
 double Sampler::keep_top_k(std::span<const float> scores, float max, SamplerWorkspace& work) const {
   work.kept_ids.clear();
   const float kth = logit_row::kth_largest(scores, static_cast<size_t>(params_.top_k), work.values);
+  logit_row::at_least(scores, kth, work.kept_ids);
   work.values.clear();
-  for (size_t i = 0; i < scores.size(); ++i)
-    if (scores[i] >= kth) {
-      work.kept_ids.push_back(static_cast<int32_t>(i));
-      work.values.push_back(scores[i]);
-    }
+  for (int32_t id : work.kept_ids) work.values.push_back(scores[static_cast<size_t>(id)]);
   work.kept_weights.resize(work.values.size());
   logit_row::exp_weights(work.values, max, 1 / params_.temperature, work.kept_weights);
   return logit_row::block_sums(work.kept_weights, work.sums);
@@ -194,12 +191,9 @@ double Sampler::keep_probable(SamplerWorkspace& work) const {
   // Below this a token is cut by top-p for certain: all those no more probable sum to no more than 1 - top_p together.
   const double certain = (1 - static_cast<double>(params_.top_p)) * total / vocab_size_ * (1 - 1e-6);
   // Both cuts keep the most probable tokens, so min-p may come first here without changing what top-p keeps of its own.
-  const float bar = std::max(static_cast<float>(certain), params_.min_p);
-  for (size_t i = 0; i < work.weights.size(); ++i)
-    if (work.weights[i] > 0 && work.weights[i] >= bar) {
-      work.kept_ids.push_back(static_cast<int32_t>(i));
-      work.kept_weights.push_back(work.weights[i]);
-    }
+  const float bar = std::max({static_cast<float>(certain), params_.min_p, std::numeric_limits<float>::min()});
+  logit_row::at_least(work.weights, bar, work.kept_ids);
+  for (int32_t id : work.kept_ids) work.kept_weights.push_back(work.weights[static_cast<size_t>(id)]);
   return total;
 }
 
@@ -262,11 +256,12 @@ void Sampler::report(std::span<const float> logits, SamplerWorkspace& work, Samp
   const auto logprob = [&](float logit) { return static_cast<float>(static_cast<double>(logit) - norm); };
   out.logprob = logprob(logits[static_cast<size_t>(out.token)]);
   work.top.clear();
+  work.kept_ids.clear();
   const size_t n = std::min(static_cast<size_t>(params_.logprobs), logits.size());
   if (n == 0) return;
   const float kth = logit_row::kth_largest(logits, n, work.values);
-  for (size_t i = 0; i < logits.size(); ++i)
-    if (logits[i] >= kth) work.top.push_back({static_cast<int32_t>(i), logits[i]});
+  logit_row::at_least(logits, kth, work.kept_ids);
+  for (int32_t id : work.kept_ids) work.top.push_back({id, logits[static_cast<size_t>(id)]});
   const auto before = [](const TokenLogprob& a, const TokenLogprob& b) {
     return a.logprob > b.logprob || (a.logprob == b.logprob && a.id < b.id);
   };

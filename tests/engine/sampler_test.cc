@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -223,6 +222,23 @@ TEST(Sampler, SeedAndChoiceDecide) {
     EXPECT_EQ(s.next(logits, work).token, token);
     between.next(logits, work);
   }
+}
+
+// After the first steps the workspace stands still: a step allocates nothing for its rows.
+TEST(Sampler, WorkspaceIsReused) {
+  SamplerWorkspace work;
+  const auto addresses = [&] {
+    return std::vector<const void*>{work.scores.data(), work.weights.data(), work.kept_weights.data(), work.values.data(),
+                                    work.kept_ids.data(), work.sums.data(), work.ranked.data(), work.top.data()};
+  };
+  SamplingParams p{.top_p = 0.9f, .min_p = 0.01f, .typical_p = 0.9f, .repetition_penalty = 1.1f, .logprobs = 5};
+  p.seed = 1;
+  Sampler s(p, 3000);
+  const std::vector<float> logits = random_logits(3000, 8);
+  for (int i = 0; i < 5; ++i) s.next(logits, work);
+  const auto before = addresses();
+  for (int i = 0; i < 50; ++i) s.next(logits, work);
+  EXPECT_EQ(addresses(), before);
 }
 
 TEST(Sampler, WithoutASeedEachRequestDiffers) {
