@@ -17,42 +17,43 @@ namespace {
 constexpr uint32_t kNoRank = std::numeric_limits<uint32_t>::max();
 constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // ▁
 
-// Pairs of ids to the rank and result of their merge.
+// Pairs of ids to the rank of their merge. An entry is one word: left id, right id, rank, in as many bits as they need.
 class MergeTable {
  public:
-  struct Merge {
-    uint64_t pair = ~uint64_t{0};
-    uint32_t rank = kNoRank;
-    int32_t id = -1;
-  };
-
-  explicit MergeTable(size_t n) : slots_(std::bit_ceil(n * 2 + 2)), shift_(64 - std::bit_width(slots_.size() - 1)) {}
-
-  void set(int32_t left, int32_t right, uint32_t rank, int32_t id) {
-    const uint64_t pair = key(left, right);
-    size_t i = slot(pair);
-    while (slots_[i].pair != pair && slots_[i].pair != ~uint64_t{0}) i = (i + 1) & (slots_.size() - 1);
-    slots_[i] = {pair, rank, id};
+  MergeTable(size_t merges, size_t ids, std::string_view context)
+      : slots_(std::bit_ceil(merges * 2 + 2), kEmpty), results_(merges), shift_(64 - std::bit_width(slots_.size() - 1)),
+        id_bits_(std::max<int>(1, std::bit_width(ids))), rank_bits_(64 - 2 * id_bits_) {
+    if (rank_bits_ < 1 || static_cast<int>(std::bit_width(merges)) >= rank_bits_)
+      fail(Code::kUnsupported, context, "expected fewer than 2^{} merges for {} tokens, got {}", rank_bits_ - 1, ids, merges);
   }
-  const Merge* find(int32_t left, int32_t right) const {
-    const uint64_t pair = key(left, right);
-    for (size_t i = slot(pair);; i = (i + 1) & (slots_.size() - 1)) {
-      if (slots_[i].pair == pair) return &slots_[i];
-      if (slots_[i].pair == ~uint64_t{0}) return nullptr;
+
+  void prefetch(int32_t left, int32_t right) const { __builtin_prefetch(&slots_[slot(pair(left, right))], 1); }
+  void set(int32_t left, int32_t right, uint32_t rank, int32_t result) {
+    const uint64_t p = pair(left, right);
+    size_t i = slot(p);
+    while (slots_[i] != kEmpty && slots_[i] >> rank_bits_ != p) i = (i + 1) & (slots_.size() - 1);
+    slots_[i] = p << rank_bits_ | rank;
+    results_[rank] = result;
+  }
+  // kNoRank when the pair has no merge.
+  uint32_t rank(int32_t left, int32_t right) const {
+    const uint64_t p = pair(left, right);
+    for (size_t i = slot(p);; i = (i + 1) & (slots_.size() - 1)) {
+      if (slots_[i] == kEmpty) return kNoRank;
+      if (slots_[i] >> rank_bits_ == p) return static_cast<uint32_t>(slots_[i] & ((uint64_t{1} << rank_bits_) - 1));
     }
   }
-  uint32_t rank(int32_t left, int32_t right) const {
-    const Merge* m = find(left, right);
-    return m ? m->rank : kNoRank;
-  }
+  int32_t result(uint32_t rank) const { return results_[rank]; }
 
  private:
-  static uint64_t key(int32_t left, int32_t right) {
-    return uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
+  static constexpr uint64_t kEmpty = ~uint64_t{0};  // no pair: ids are below 2^id_bits - 1
+  uint64_t pair(int32_t left, int32_t right) const {
+    return uint64_t{static_cast<uint32_t>(left)} << id_bits_ | static_cast<uint32_t>(right);
   }
   size_t slot(uint64_t pair) const { return (pair ^ pair >> 29) * 0x9E3779B97F4A7C15u >> shift_; }
-  std::vector<Merge> slots_;
-  int shift_;
+  std::vector<uint64_t> slots_;
+  std::vector<int32_t> results_;
+  int shift_, id_bits_, rank_bits_;
 };
 
 class Bpe : public Model {
@@ -60,7 +61,7 @@ class Bpe : public Model {
   Bpe(const TokenizerModel& spec, const Vocabulary& vocabulary, bool byte_level, std::string_view context)
       : vocabulary_(vocabulary), byte_level_(byte_level), byte_fallback_(spec.byte_fallback), ignore_merges_(spec.ignore_merges),
         fuse_unk_(spec.fuse_unk), prefix_(spec.continuing_subword_prefix), suffix_(spec.end_of_word_suffix),
-        merges_(std::max(spec.merges.size(), spec.merge_ids.size())), byte_ids_(byte_token_ids(vocabulary)) {
+        merges_(std::max(spec.merges.size(), spec.merge_ids.size()), vocabulary.tokens().size(), context), byte_ids_(byte_token_ids(vocabulary)) {
     if (spec.unk_token) unk_ = *spec.unk_token, has_unk_ = true, unk_id_ = vocabulary.find(unk_);
     add_merges(spec, context);
     for (int b = 0; b < 256; ++b) {
@@ -79,10 +80,10 @@ class Bpe : public Model {
       const int32_t id = vocabulary_.find(piece);
       if (id >= 0) return out.push_back(id);
     }
-    // No merge reaches across the start of a "▁" that follows another character: the parts merge on their own.
+    // No merge reaches across the start of a "▁" that follows another character (few exceptions): the parts merge alone.
     size_t from = 0;
     for (size_t at = piece.find(kSpaceMark, 1); at != std::string_view::npos; at = piece.find(kSpaceMark, at + 1)) {
-      if (at - from >= 3 && piece.substr(at - 3, 3) == kSpaceMark) continue;
+      if (joins_space_[static_cast<uint8_t>(piece[at - 1])] || (at - from >= 3 && piece.substr(at - 3, 3) == kSpaceMark)) continue;
       encode_part(piece.substr(from, at - from), scratch, out);
       from = at;
     }
@@ -91,7 +92,12 @@ class Bpe : public Model {
 
  private:
   void add_merges(const TokenizerModel& spec, std::string_view context);
-  void note_merge(int32_t left, int32_t right, uint32_t rank, std::string& joined, std::string_view context);
+  struct MergeNotes {
+    std::string joined;
+    int32_t last = -2;   // result of the merge before
+    bool twins = false;  // the table has a string twice: no guessing
+  };
+  void note_merge(int32_t left, int32_t right, uint32_t rank, MergeNotes& notes, std::string_view context);
 
   void encode_word(std::string_view word, ModelScratch& scratch, std::vector<int32_t>& out) const {
     encode_cached(word, ignore_merges_, scratch, out);
@@ -184,7 +190,7 @@ class Bpe : public Model {
       for (size_t i = 1; i + 1 < n; ++i)
         if (ranks[i] < ranks[at]) at = i;
       if (ranks[at] == kNoRank) break;
-      ids[at] = merges_.find(ids[at], ids[at + 1])->id;
+      ids[at] = merges_.result(ranks[at]);
       for (size_t i = at + 1; i + 1 < n; ++i) {
         ids[i] = ids[i + 1];
         ranks[i] = i + 2 < n ? ranks[i + 1] : kNoRank;
@@ -205,36 +211,53 @@ class Bpe : public Model {
   MergeTable merges_;
   std::vector<int32_t> byte_ids_;
   std::array<int32_t, 256> level_ids_{};
+  std::array<bool, 256> joins_space_{};  // last bytes of what a merge joins to a following "▁…"
   WordCache cache_;
 };
 
 void Bpe::add_merges(const TokenizerModel& spec, std::string_view context) {
-  std::string joined;
+  MergeNotes notes{.joined = {}, .last = -2, .twins = vocabulary_.has_twins()};
   uint32_t rank = 0;
-  for (const auto& [left, right] : spec.merge_ids) note_merge(left, right, rank++, joined, context);
+  constexpr size_t kAhead = 12;
+  for (size_t i = 0; i < spec.merge_ids.size(); ++i) {
+    if (i + kAhead < spec.merge_ids.size()) {
+      const auto [left, right] = spec.merge_ids[i + kAhead];
+      merges_.prefetch(left, right);
+      __builtin_prefetch(&vocabulary_.tokens()[left]);
+      __builtin_prefetch(&vocabulary_.tokens()[right]);
+    }
+    note_merge(spec.merge_ids[i].first, spec.merge_ids[i].second, rank++, notes, context);
+  }
   if (!spec.merge_ids.empty()) return;
   for (const auto& [left, right] : spec.merges) {
     const int32_t l = vocabulary_.find(left), r = vocabulary_.find(right);
     if (l < 0 || r < 0)
       fail(Code::kCorrupt, context, "expected both parts of merge {} in the vocabulary, got no '{}'", rank, l < 0 ? left : right);
-    note_merge(l, r, rank++, joined, context);
+    note_merge(l, r, rank++, notes, context);
   }
 }
 
-void Bpe::note_merge(int32_t left, int32_t right, uint32_t rank, std::string& joined, std::string_view context) {
+void Bpe::note_merge(int32_t left, int32_t right, uint32_t rank, MergeNotes& notes, std::string_view context) {
   const std::string& l = vocabulary_.tokens()[left];
   const std::string& r = vocabulary_.tokens()[right];
   if (r.size() < prefix_.size())
     fail(Code::kCorrupt, context, "expected the second part of merge {} to start with '{}', got '{}'", rank, prefix_, r);
-  joined.assign(l);
-  joined.append(r, prefix_.size());
-  const int32_t id = vocabulary_.find(joined);
-  if (id < 0) fail(Code::kCorrupt, context, "expected the result of merge {} in the vocabulary, got no '{}'", rank, joined);
+  notes.joined.assign(l);
+  notes.joined.append(r, prefix_.size());
+  // Most files list merges in the order of their results' ids: the last result or the next id is it without a search.
+  int32_t id = -1;
+  const auto& tokens = vocabulary_.tokens();
+  for (int32_t guess = notes.last; guess <= notes.last + 1 && !notes.twins; ++guess)
+    if (guess >= 0 && static_cast<size_t>(guess) < tokens.size() && tokens[guess] == notes.joined) id = guess;
+  if (id < 0) id = vocabulary_.find(notes.joined);
+  if (id < 0) fail(Code::kCorrupt, context, "expected the result of merge {} in the vocabulary, got no '{}'", rank, notes.joined);
+  notes.last = id;
   merges_.set(left, right, rank, id);
   const auto special = [&](int32_t part, const std::string& s) {
     return part == unk_id_ || (s.size() == 6 && s.starts_with("<0x"));
   };
-  if ((r.starts_with(kSpaceMark) && !l.ends_with(kSpaceMark)) || special(left, l) || special(right, r)) splits_at_space_ = false;
+  if (special(left, l) || special(right, r)) splits_at_space_ = false;
+  if (r.starts_with(kSpaceMark) && !l.ends_with(kSpaceMark)) joins_space_[static_cast<uint8_t>(l.back())] = true;
 }
 
 // A heap of (rank, position) over a linked list of symbols. Entries that a merge has made stale are skipped when popped.
@@ -262,9 +285,9 @@ void Bpe::merge_with_heap(ModelScratch& scratch) const {
     const auto at = static_cast<int32_t>(top & 0xffffffffu);
     if (symbols[at].id < 0 || symbols[at].next < 0) continue;
     const int32_t right = symbols[at].next;
-    const MergeTable::Merge* m = merges_.find(symbols[at].id, symbols[right].id);
-    if (!m || m->rank != top >> 32) continue;
-    symbols[at].id = m->id;
+    const auto rank = static_cast<uint32_t>(top >> 32);
+    if (merges_.rank(symbols[at].id, symbols[right].id) != rank) continue;
+    symbols[at].id = merges_.result(rank);
     symbols[at].next = symbols[right].next;
     symbols[right].id = -1;
     if (symbols[at].next >= 0) symbols[symbols[at].next].prev = at;

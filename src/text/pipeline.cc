@@ -26,6 +26,17 @@ bool has_stage(const Json& stage, const char* list, std::string_view type) {
   return std::any_of(stage[list].begin(), stage[list].end(), [&](const Json& s) { return has_stage(s, list, type); });
 }
 
+// The spec's table, built now unless its reader has done so (and with it checked the strings).
+std::shared_ptr<const text::Vocabulary> table_of(TokenizerModel& m, std::string_view where) {
+  if (m.table) return m.table;
+  if (m.tokens.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max()))
+    fail(Code::kCorrupt, where, "expected fewer than 2^31 tokens, got {}", m.tokens.size());
+  for (const std::string& t : m.tokens)
+    if (text::valid_utf8_prefix(t) != t.size()) fail(Code::kCorrupt, where, "expected tokens in UTF-8, got '{}'", text::lossy_utf8(t).substr(0, 60));
+  const bool keeps_tokens = m.kind == TokenizerModel::Kind::kMergeByScore || m.kind == TokenizerModel::Kind::kSentencePieceUnigram;
+  return std::make_shared<const text::Vocabulary>(keeps_tokens ? m.tokens : std::move(m.tokens));
+}
+
 }  // namespace
 
 // One encode(): where pieces end up.
@@ -38,14 +49,8 @@ struct Tokenizer::Impl::Call final : text::PieceSink {
   bool at_start = true;
 };
 
-Tokenizer::Impl::Impl(text::TokenizerSpec spec, std::string_view where) : context(where) {
+Tokenizer::Impl::Impl(text::TokenizerSpec spec, std::string_view where) : context(where), table(table_of(spec.model, where)), vocabulary(*table) {
   TokenizerModel& m = spec.model;
-  if (m.tokens.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max()))
-    fail(Code::kCorrupt, where, "expected fewer than 2^31 tokens, got {}", m.tokens.size());
-  for (const std::string& t : m.tokens)
-    if (text::valid_utf8_prefix(t) != t.size()) fail(Code::kCorrupt, where, "expected tokens in UTF-8, got '{}'", text::lossy_utf8(t).substr(0, 60));
-  const bool keeps_tokens = m.kind == TokenizerModel::Kind::kMergeByScore || m.kind == TokenizerModel::Kind::kSentencePieceUnigram;
-  vocabulary = text::Vocabulary(keeps_tokens ? m.tokens : std::move(m.tokens));
   const bool bpe = m.kind == TokenizerModel::Kind::kBpe;
   const bool plain = m.continuing_subword_prefix.empty() && m.end_of_word_suffix.empty();
   normalizer = text::make_normalizer(spec.normalizer, where);

@@ -47,7 +47,8 @@ struct Tokenizer::Impl {
   int32_t size() const { return size_; }
 
   std::string context;
-  text::Vocabulary vocabulary;
+  std::shared_ptr<const text::Vocabulary> table;
+  const text::Vocabulary& vocabulary;  // *table
   std::unordered_map<int32_t, Added> added;
   std::unordered_map<std::string, int32_t> added_ids;
   std::unordered_set<std::string> special_tokens;

@@ -83,6 +83,7 @@ class Reader {
   }
 
   void model(const dom::object& o) {
+    if (has_model_) fail(Code::kCorrupt, context_, "expected one field 'model', got two");
     has_model_ = true;
     dom::element merges_value;
     for (const auto [key, value] : o) {
@@ -91,7 +92,8 @@ class Reader {
       else if (!value.is_null()) model_setting(key, value);
     }
     if (!has_vocab_) fail(Code::kCorrupt, context_, "expected a field 'vocab' in the model, got none");
-    index_ = Vocabulary(spec_.model.tokens);
+    spec_.model.table = std::make_shared<const Vocabulary>(std::move(spec_.model.tokens));
+    spec_.model.tokens.clear();
     if (has_merges_) merges(merges_value);
   }
 
@@ -146,38 +148,69 @@ class Reader {
     }
   }
 
+  // Merges are looked up a block at a time, so that the waits for memory overlap.
+  static constexpr size_t kBlock = 32;
+  struct Part {
+    std::string_view token;
+    uint64_t hash;
+  };
+
   void merges(const dom::element& v) {
     const auto list = get<dom::array>(v, "a list of merges");
-    spec_.model.merge_ids.reserve(std::min<size_t>(list.size(), size_t{1} << 24));
+    std::vector<Part> block;
+    block.reserve(2 * kBlock);
     for (const dom::element item : list) {
-      std::string_view left, right;
-      if (item.is_array()) {
-        const auto pair = get<dom::array>(item, "a merge");
-        if (pair.size() != 2) fail(Code::kCorrupt, context_, "expected two tokens in merge {}, got {}", merge_count(), pair.size());
-        left = get<std::string_view>(*pair.begin(), "a string in a merge");
-        right = get<std::string_view>(*++pair.begin(), "a string in a merge");
-      } else {
-        const auto line = get<std::string_view>(item, "'left right' or [left, right] as a merge");
-        if (line.starts_with("#version")) continue;
-        const size_t space = line.find(' ');
-        if (space == std::string_view::npos || line.find(' ', space + 1) != std::string_view::npos)
-          fail(Code::kCorrupt, context_, "expected 'left right' as merge {}, got '{}'", merge_count(), line.substr(0, 60));
-        left = line.substr(0, space), right = line.substr(space + 1);
+      if (!add_merge(item, block)) continue;
+      for (size_t i = block.size() - 2; i < block.size(); ++i) {
+        block[i].hash = hash_bytes(block[i].token);
+        spec_.model.table->prefetch_slot(block[i].hash);
       }
-      const int32_t l = index_.find(left), r = index_.find(right);
+      if (block.size() == 2 * kBlock) resolve(block);
+    }
+    resolve(block);
+  }
+
+  bool add_merge(const dom::element& item, std::vector<Part>& block) const {
+    const size_t number = spec_.model.merge_ids.size() + block.size() / 2;
+    std::string_view left, right;
+    if (item.is_array()) {
+      const auto pair = get<dom::array>(item, "a merge");
+      auto part = pair.begin();
+      const auto end = pair.end();
+      if (part != end) left = get<std::string_view>(*part, "a string in a merge"), ++part;
+      if (part != end) right = get<std::string_view>(*part, "a string in a merge"), ++part;
+      if (part != end || !right.data()) fail(Code::kCorrupt, context_, "expected two tokens in merge {}, got another number", number);
+    } else {
+      const auto line = get<std::string_view>(item, "'left right' or [left, right] as a merge");
+      if (line.starts_with("#version")) return false;
+      const size_t space = line.find(' ');
+      if (space == std::string_view::npos || line.find(' ', space + 1) != std::string_view::npos)
+        fail(Code::kCorrupt, context_, "expected 'left right' as merge {}, got '{}'", number, line.substr(0, 60));
+      left = line.substr(0, space), right = line.substr(space + 1);
+    }
+    block.push_back({left, 0});
+    block.push_back({right, 0});
+    return true;
+  }
+
+  void resolve(std::vector<Part>& block) {
+    const Vocabulary& table = *spec_.model.table;
+    for (const Part& p : block) table.prefetch_token(p.hash);
+    for (size_t i = 0; i < block.size(); i += 2) {
+      const int32_t l = table.find(block[i].token, block[i].hash), r = table.find(block[i + 1].token, block[i + 1].hash);
       if (l < 0 || r < 0)
-        fail(Code::kCorrupt, context_, "expected both parts of merge {} in the vocabulary, got no '{}'", merge_count(), (l < 0 ? left : right).substr(0, 60));
+        fail(Code::kCorrupt, context_, "expected both parts of merge {} in the vocabulary, got no '{}'", spec_.model.merge_ids.size(),
+             block[l < 0 ? i : i + 1].token.substr(0, 60));
       spec_.model.merge_ids.emplace_back(l, r);
     }
+    block.clear();
   }
-  size_t merge_count() const { return spec_.model.merge_ids.size(); }
 
   void finish();
   void resolve_added_ids();
 
   std::string context_;
   TokenizerSpec spec_;
-  Vocabulary index_;
   std::string type_;
   bool has_model_ = false, has_vocab_ = false, has_merges_ = false;
 };
@@ -194,11 +227,11 @@ void Reader::finish() {
   else if (type_ == "Unigram") m.kind = Kind::kUnigram;
   else fail(Code::kUnsupported, context_, "expected model type BPE, WordPiece, Unigram or WordLevel, got '{}'", type_.substr(0, 40));
   if (m.kind == Kind::kBpe && !has_merges_) fail(Code::kCorrupt, context_, "expected a field 'merges' in a BPE model, got none");
-  if ((m.kind == Kind::kUnigram) == m.scores.empty() && !m.tokens.empty())
+  const size_t size = m.table->tokens().size();
+  if ((m.kind == Kind::kUnigram) == m.scores.empty() && size > 0)
     fail(Code::kCorrupt, context_, "expected {} as vocab of a {} model, got the other form",
          m.kind == Kind::kUnigram ? "[token, score] pairs" : "token: id", type_);
-  if (m.unk_id && static_cast<size_t>(*m.unk_id) >= m.tokens.size())
-    fail(Code::kCorrupt, context_, "expected unk_id below {}, got {}", m.tokens.size(), *m.unk_id);
+  if (m.unk_id && static_cast<size_t>(*m.unk_id) >= size) fail(Code::kCorrupt, context_, "expected unk_id below {}, got {}", size, *m.unk_id);
   resolve_added_ids();
 }
 
@@ -208,10 +241,10 @@ void Reader::resolve_added_ids() {
   std::unordered_map<std::string, int32_t> known;
   std::vector<AddedToken> resolved;
   resolved.reserve(spec_.added_tokens.size());
-  auto next = static_cast<int32_t>(index_.count());
+  auto next = static_cast<int32_t>(spec_.model.table->count());
   for (AddedToken& t : spec_.added_tokens) {
     if (t.content.empty()) continue;
-    const int32_t in_model = index_.find(t.content);
+    const int32_t in_model = spec_.model.table->find(t.content);
     const auto [it, is_new] = known.try_emplace(t.content, in_model >= 0 ? in_model : next);
     if (is_new && in_model < 0) ++next;
     t.id = it->second;
@@ -220,12 +253,17 @@ void Reader::resolve_added_ids() {
   spec_.added_tokens = std::move(resolved);
 }
 
-std::optional<int32_t> id_of_token(const Json& value, const std::unordered_map<std::string_view, int32_t>& ids) {
-  const Json* v = &value;
-  if (v->is_object() && v->contains("content")) v = &(*v)["content"];
-  if (!v->is_string()) return std::nullopt;
-  const auto it = ids.find(v->get_ref<const std::string&>());
-  return it == ids.end() ? std::nullopt : std::optional(it->second);
+// The token that a key of a configuration names: a string, or an object with "content". On demand, because these files
+// hold numbers past 64 bits (model_max_length) that nobody needs here.
+std::optional<std::string> token_of(simdjson::ondemand::object& config, std::string_view key) {
+  simdjson::ondemand::value value;
+  std::string_view s;
+  if (config.find_field_unordered(key).get(value) != simdjson::SUCCESS) return std::nullopt;
+  simdjson::ondemand::json_type type{};
+  if (value.type().get(type) != simdjson::SUCCESS) return std::nullopt;
+  if (type == simdjson::ondemand::json_type::object && value["content"].get_string().get(s) == simdjson::SUCCESS) return std::string(s);
+  if (type == simdjson::ondemand::json_type::string && value.get_string().get(s) == simdjson::SUCCESS) return std::string(s);
+  return std::nullopt;
 }
 
 }  // namespace
@@ -239,19 +277,27 @@ TokenizerSpec parse_tokenizer_json(std::string_view bytes, std::string_view cont
 }
 
 void read_special_ids(const std::string& directory, TokenizerSpec& spec) {
-  std::unordered_map<std::string_view, int32_t> ids;
+  const auto id_of = [&](const std::string& token) -> std::optional<int32_t> {
+    for (const AddedToken& t : spec.added_tokens)
+      if (t.content == token) return t.id;
+    const int32_t id = spec.model.table ? spec.model.table->find(token) : -1;
+    return id >= 0 ? std::optional(id) : std::nullopt;
+  };
   for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
     const std::string path = directory + "/" + name;
     if (!file_exists(path)) continue;
-    const Json config = read_json_file(path);
-    if (!config.is_object()) fail(Code::kCorrupt, path, "expected an object, got {}", config.type_name());
+    const simdjson::padded_string bytes(read_file(path, size_t{64} << 20));
+    simdjson::ondemand::parser parser;
+    simdjson::ondemand::document document;
+    simdjson::ondemand::object config;
+    auto e = parser.iterate(bytes).get(document);
+    if (e == simdjson::SUCCESS) e = document.get_object().get(config);
+    if (e != simdjson::SUCCESS)
+      fail(Code::kCorrupt, path, "expected a JSON object, got: {}", simdjson::error_message(e));
     const auto fill = [&](std::optional<int32_t>& id, const char* key) {
-      if (!id && config.contains(key)) id = id_of_token(config[key], ids);
+      if (id) return;
+      if (const auto token = token_of(config, key)) id = id_of(*token);
     };
-    if (ids.empty()) {
-      for (size_t id = 0; id < spec.model.tokens.size(); ++id) ids[spec.model.tokens[id]] = static_cast<int32_t>(id);
-      for (const AddedToken& t : spec.added_tokens) ids[t.content] = t.id;
-    }
     fill(spec.bos_id, "bos_token");
     fill(spec.eos_id, "eos_token");
     fill(spec.pad_id, "pad_token");

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -24,6 +25,7 @@ struct TokenizerModel {
   // kMergeByScore (merge_by_score.h) is the BPE of sentencepiece and tiktoken; kSentencePieceUnigram is sentencepiece's.
   enum class Kind { kBpe, kWordPiece, kUnigram, kWordLevel, kMergeByScore, kSentencePieceUnigram } kind = Kind::kBpe;
   std::vector<std::string> tokens;                          // by id; "" where an id is unused
+  std::shared_ptr<const class Vocabulary> table;            // instead of `tokens`, when a reader has built it already
   std::vector<std::pair<std::string, std::string>> merges;  // BPE, in order of rank
   std::vector<std::pair<int32_t, int32_t>> merge_ids;       // BPE, the same as ids of `tokens`; used when not empty
   std::vector<double> scores;                               // by id: Unigram, kMergeByScore

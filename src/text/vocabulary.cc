@@ -18,6 +18,7 @@ Vocabulary::Vocabulary(std::vector<std::string> tokens) : tokens_(std::move(toke
     const auto tag = static_cast<uint32_t>(h >> 32);
     size_t i = h & mask_;
     while (slots_[i].id >= 0 && !(slots_[i].tag == tag && tokens_[slots_[i].id] == token)) i = (i + 1) & mask_;
+    has_twins_ = has_twins_ || slots_[i].id >= 0;
     slots_[i] = {tag, static_cast<int32_t>(id)};
   }
 }
