@@ -70,7 +70,9 @@ class Bpe : public Model {
       level_ids_[b] = vocabulary.find(mapped);
     }
     const bool plain = prefix_.empty() && suffix_.empty() && !byte_level_;
-    splits_at_space_ = plain && splits_at_space_ && vocabulary.find(kSpaceMark) >= 0;
+    // Unknown characters must leave a symbol behind, or what they stood between becomes neighbours.
+    const bool keeps_all = has_unk_ || (byte_fallback_ && std::count(byte_ids_.begin(), byte_ids_.end(), -1) == 0);
+    splits_at_space_ = plain && keeps_all && splits_at_space_ && vocabulary.find(kSpaceMark) >= 0;
   }
 
   void encode(std::string_view piece, ModelScratch& scratch, std::vector<int32_t>& out) const override {

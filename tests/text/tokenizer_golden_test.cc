@@ -72,7 +72,8 @@ std::vector<std::vector<int32_t>> arbitrary_ids(uint64_t size, int count) {
 std::string hex(uint64_t h) { return fmt::format("{:016x}", h); }
 
 std::string describe(const std::string& text, const Results& r) {
-  return Json{{"input", text}, {"ids", r.ids}, {"plain", r.plain}, {"text", r.text}, {"skipped", r.skipped}}.dump(-1, ' ', true, Json::error_handler_t::replace);
+  const Json all{{"input", text}, {"ids", r.ids}, {"plain", r.plain}, {"text", r.text}, {"skipped", r.skipped}};
+  return all.dump(-1, ' ', true, Json::error_handler_t::replace);
 }
 
 TEST(TokenizerGolden, EveryStage) {
