@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
 """Writes tests/text/data/vocab/: texts, tiny vocabularies of the formats that are not tokenizer.json, and golden ids.
 
-Made with sentencepiece 0.2.3, tiktoken 0.14.0, tokenizers 0.23.3 and transformers 5.23.0 (the tests need none of them).
-Run from the repository root: python scripts/make_vocab_fixtures.py
+Made with sentencepiece 0.2.3, tiktoken 0.14.0, tokenizers 0.23.3 and gguf 0.19.0 (the tests need none of them).
+Run from the repository root: python scripts/make_vocab_fixtures.py [--gemma3 tokenizer.json] [--smollm2 FILE.gguf]
+
+The two options write golden ids of real vocabularies: Gemma 3's from its tokenizer.json, SmolLM2's from its GGUF file's
+tokens and merges in the pipeline of its tokenizer.json (digits one by one, then GPT-2's byte level).
 """
+import argparse
 import base64
 import io
 import json
@@ -184,12 +188,83 @@ def tiktoken_files(corpus):
     write_lines(folder / "ids.jsonl", [[i + n_special for i in encoding.encode(t, disallowed_special=())] for t in corpus])
 
 
+def word_lists(corpus):
+    """vocab.txt and vocab.json + merges.txt, each under two configurations."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+    def bert(folder, lower, strip, chinese):
+        t = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        t.normalizer = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=chinese, strip_accents=strip, lowercase=lower)
+        t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        t.train_from_iterator(SENTENCES, trainers.WordPieceTrainer(vocab_size=500, special_tokens=special, show_progress=False))
+        t.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+        folder.mkdir(parents=True, exist_ok=True)
+        by_id = sorted(t.get_vocab().items(), key=lambda p: p[1])
+        (folder / "vocab.txt").write_text("".join(token + "\n" for token, _ in by_id), encoding="utf-8")
+        write_lines(folder / "ids.jsonl", [t.encode(x).ids for x in corpus])
+
+    bert(OUT / "bert_uncased", True, None, True)  # no tokenizer_config.json: these are the defaults
+    bert(OUT / "bert_cased", False, True, False)
+    (OUT / "bert_cased/tokenizer_config.json").write_text(
+        '{"tokenizer_class": "BertTokenizer", "do_lower_case": false, "strip_accents": true, "tokenize_chinese_chars": false}\n')
+
+    def byte_level(folder, special, template, config, pre, normalizer):
+        t = Tokenizer(models.BPE())
+        t.pre_tokenizer = pre
+        if normalizer:
+            t.normalizer = normalizer
+        trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=special, show_progress=False,
+                                      initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()))
+        t.train_from_iterator(SENTENCES, trainer)
+        t.post_processor = template(t)
+        folder.mkdir(parents=True, exist_ok=True)
+        model = json.loads(t.to_str())["model"]
+        (folder / "vocab.json").write_text(json.dumps(model["vocab"], ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+        merges = "".join(" ".join(m) + "\n" for m in model["merges"])
+        (folder / "merges.txt").write_text("#version: 0.2\n" + merges, encoding="utf-8")
+        if config:
+            (folder / "tokenizer_config.json").write_text(json.dumps(config) + "\n")
+        write_lines(folder / "ids.jsonl", [t.encode(x).ids for x in corpus])
+
+    byte_level(OUT / "gpt2", ["<|endoftext|>"], lambda t: processors.ByteLevel(), None, pre_tokenizers.ByteLevel(add_prefix_space=False), None)
+    byte_level(OUT / "roberta", ["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+               lambda t: processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=True),
+               {"tokenizer_class": "RobertaTokenizer", "add_prefix_space": True}, pre_tokenizers.ByteLevel(add_prefix_space=True), None)
+    qwen2 = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(QWEN), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    byte_level(OUT / "qwen2", ["<|endoftext|>"], lambda t: processors.ByteLevel(), {"tokenizer_class": "Qwen2Tokenizer"}, qwen2, normalizers.NFC())
+
+
+def real_vocabularies(corpus, gemma3, smollm2):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    if gemma3:
+        t = Tokenizer.from_file(gemma3)
+        write_lines(OUT / "gemma3_ids.jsonl", [t.encode(x).ids for x in corpus])
+        write_lines(OUT / "gemma3_decoded.jsonl", [t.decode(t.encode(x).ids, skip_special_tokens=False) for x in corpus])
+    if smollm2:
+        import gguf
+        fields = gguf.GGUFReader(smollm2).fields
+        tokens = fields["tokenizer.ggml.tokens"].contents()
+        merges = [tuple(m.split(" ")) for m in fields["tokenizer.ggml.merges"].contents()]
+        types = fields["tokenizer.ggml.token_type"].contents()
+        t = Tokenizer(models.BPE(vocab={x: i for i, x in enumerate(tokens)}, merges=merges))
+        t.add_special_tokens([x for x, kind in zip(tokens, types) if kind == 3])
+        t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+        write_lines(OUT / "smollm2_ids.jsonl", [t.encode(x).ids for x in corpus])
+
+
 def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gemma3")
+    parser.add_argument("--smollm2")
+    args = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
     corpus = texts()
     write_lines(OUT / "texts.jsonl", corpus)
     sentencepiece_models(corpus)
     tiktoken_files(corpus)
+    word_lists(corpus)
+    real_vocabularies(corpus, args.gemma3, args.smollm2)
     print(len(corpus), "texts")
 
 

@@ -22,6 +22,21 @@ struct ModelScratch {
     double score;
     int32_t start, id;
   };
+  // MergeByScore's: a stretch of the text (empty when merged into its left neighbour), and a pair that may be joined.
+  struct MergeSymbol {
+    std::string_view piece;
+    int32_t prev, next;
+    int32_t id;  // -1 until a merge made it
+    bool frozen;
+  };
+  struct MergePair {
+    uint32_t order;
+    int32_t left, right;
+    uint32_t size;
+    int32_t id;
+  };
+  std::vector<MergeSymbol> merge_symbols;
+  std::vector<MergePair> merge_pairs;
   std::vector<int32_t> ids;
   std::vector<uint32_t> ranks;
   std::vector<Symbol> symbols;
@@ -44,10 +59,9 @@ std::unique_ptr<Model> make_bpe(const TokenizerModel& spec, const Vocabulary& vo
 std::unique_ptr<Model> make_word_piece(const TokenizerModel& spec, const Vocabulary& vocabulary);
 std::unique_ptr<Model> make_word_level(const TokenizerModel& spec, const Vocabulary& vocabulary);
 std::unique_ptr<Model> make_unigram(const TokenizerModel& spec, const Vocabulary& vocabulary, std::string_view context);
-
-// Sentencepiece's own BPE and unigram; these keep the spec's tokens.
-std::unique_ptr<Model> make_merge_by_score(TokenizerModel spec, std::string_view context);
-std::unique_ptr<Model> make_sentencepiece_unigram(TokenizerModel spec, std::string_view context);
+// merge_by_score.h and sentencepiece_unigram.h.
+std::unique_ptr<Model> make_merge_by_score(const TokenizerModel& spec, const Vocabulary& vocabulary, bool byte_level, std::string_view context);
+std::unique_ptr<Model> make_sentencepiece_unigram(const TokenizerModel& spec, const Vocabulary& vocabulary, std::string_view context);
 
 // The ids of the byte tokens <0x00> … <0xFF>, -1 where one is missing.
 std::vector<int32_t> byte_token_ids(const Vocabulary& vocabulary);

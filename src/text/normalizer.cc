@@ -235,30 +235,6 @@ class BertNormalizer : public Normalizer {
   Lowercase lowercase_;
 };
 
-// Not of tokenizer.json: what a sentencepiece model's own normalizer does (vocab_sentencepiece.cc writes this stage).
-class SentencePieceStage : public Normalizer {
- public:
-  explicit SentencePieceStage(const StageJson& j) : every_piece_(j.string("prefix_scheme") == "always"), normalizer_(spec_of(j), j.where()) {}
-  void apply(NormalizedText& text) const override {
-    text.s = normalizer_.normalize(text.s, every_piece_ || text.start_bytes > 0);
-    if (text.start_bytes > 0) text.start_bytes = text.s.empty() ? 0 : utf8_len(text.s[0]);
-  }
-
- private:
-  static SentencePieceNormalizerSpec spec_of(const StageJson& j) {
-    SentencePieceNormalizerSpec spec;
-    spec.charsmap = decode_base64(j.string("precompiled_charsmap"), j.where());
-    spec.add_dummy_prefix = j.boolean("add_dummy_prefix");
-    spec.remove_extra_whitespaces = j.boolean("remove_extra_whitespaces");
-    spec.escape_whitespaces = j.boolean("escape_whitespaces");
-    spec.treat_whitespace_as_suffix = j.boolean("treat_whitespace_as_suffix");
-    for (const Json& s : j.array("user_defined")) spec.user_defined.push_back(s.get<std::string>());
-    return spec;
-  }
-  bool every_piece_;
-  SentencePieceNormalizer normalizer_;
-};
-
 class NormalizerSequence : public Normalizer {
  public:
   explicit NormalizerSequence(std::vector<std::unique_ptr<Normalizer>> stages) : stages_(std::move(stages)) {}
@@ -315,7 +291,7 @@ std::unique_ptr<Normalizer> make_normalizer(const Json& json, std::string_view c
   if (t == "Prepend") return std::make_unique<Prepend>(j.string("prepend"));
   if (t == "Bert" || t == "BertNormalizer") return std::make_unique<BertNormalizer>(j);
   if (t == "Precompiled") return std::make_unique<PrecompiledNormalizer>(decode_base64(j.string("precompiled_charsmap"), j.where()), j.where());
-  if (t == "SentencePiece") return std::make_unique<SentencePieceStage>(j);
+  if (t == "SentencePiece") return make_sentencepiece_normalizer(j);
   if (t == "Replace") return std::make_unique<Replace>(pattern_of(j), j.string("content"));
   j.unknown();
 }

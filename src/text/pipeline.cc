@@ -51,7 +51,7 @@ struct Tokenizer::Impl::Call final : text::PieceSink {
 
 Tokenizer::Impl::Impl(text::TokenizerSpec spec, std::string_view where) : context(where), table(table_of(spec.model, where)), vocabulary(*table) {
   TokenizerModel& m = spec.model;
-  const bool bpe = m.kind == TokenizerModel::Kind::kBpe;
+  const bool bpe = m.kind == TokenizerModel::Kind::kBpe || m.kind == TokenizerModel::Kind::kMergeByScore;
   const bool plain = m.continuing_subword_prefix.empty() && m.end_of_word_suffix.empty();
   normalizer = text::make_normalizer(spec.normalizer, where);
   chain = std::make_unique<text::PreTokenizerChain>(spec.pre_tokenizer, where, bpe && plain ? &byte_level : nullptr);
@@ -66,9 +66,9 @@ Tokenizer::Impl::Impl(text::TokenizerSpec spec, std::string_view where) : contex
     case TokenizerModel::Kind::kBpe: model = text::make_bpe(m, vocabulary, byte_level, where); break;
     case TokenizerModel::Kind::kWordPiece: model = text::make_word_piece(m, vocabulary); break;
     case TokenizerModel::Kind::kWordLevel: model = text::make_word_level(m, vocabulary); break;
+    case TokenizerModel::Kind::kMergeByScore: model = text::make_merge_by_score(m, vocabulary, byte_level, where); break;
+    case TokenizerModel::Kind::kSentencePieceUnigram: model = text::make_sentencepiece_unigram(m, vocabulary, where); break;
     case TokenizerModel::Kind::kUnigram: model = text::make_unigram(m, vocabulary, where); break;
-    case TokenizerModel::Kind::kMergeByScore: model = text::make_merge_by_score(std::move(m), where); break;
-    case TokenizerModel::Kind::kSentencePieceUnigram: model = text::make_sentencepiece_unigram(std::move(m), where); break;
   }
   decodes_bytes = has_stage(spec.decoder, "decoders", "ByteLevel");
   size_ = static_cast<int32_t>(vocabulary.tokens().size());

@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "text/charsmap.h"
+#include "text/stage_json.h"
 
 namespace transom::text {
 namespace {
@@ -88,7 +90,9 @@ SentencePieceNormalizer::Step SentencePieceNormalizer::step(std::string_view tex
   return {text.substr(0, n), n};
 }
 
-std::string SentencePieceNormalizer::normalize(std::string_view text, bool at_start) const {
+void SentencePieceNormalizer::apply(NormalizedText& normalized) const {
+  const bool prefix = spec_.add_dummy_prefix && (spec_.prefix_every_piece || normalized.start_bytes > 0);
+  std::string_view text = normalized.s;
   std::string out;
   const bool collapse = spec_.remove_extra_whitespaces;
   const std::string_view space = spec_.escape_whitespaces ? kSpaceSymbol : " ";
@@ -97,9 +101,12 @@ std::string SentencePieceNormalizer::normalize(std::string_view text, bool at_st
     if (s.to != " ") break;
     text.remove_prefix(s.consumed);
   }
-  if (text.empty()) return out;
+  if (text.empty()) {
+    normalized = {};
+    return;
+  }
   out.reserve(text.size() + text.size() / 2);
-  if (spec_.add_dummy_prefix && !spec_.treat_whitespace_as_suffix && at_start) out += space;
+  if (prefix && !spec_.treat_whitespace_as_suffix) out += space;
   bool after_space = collapse;
   while (!text.empty()) {
     const Step s = step(text);
@@ -114,7 +121,22 @@ std::string SentencePieceNormalizer::normalize(std::string_view text, bool at_st
   }
   while (collapse && out.ends_with(space)) out.resize(out.size() - space.size());
   if (spec_.add_dummy_prefix && spec_.treat_whitespace_as_suffix) out += space;
-  return out;
+  normalized = {std::move(out), normalized.start_bytes > 0 ? size_t{1} : 0};
+}
+
+std::unique_ptr<Normalizer> make_sentencepiece_normalizer(const StageJson& stage) {
+  SentencePieceNormalizerSpec spec;
+  spec.charsmap = decode_base64(stage.string("precompiled_charsmap"), stage.where());
+  spec.add_dummy_prefix = stage.boolean("add_dummy_prefix");
+  spec.prefix_every_piece = stage.string("prefix_scheme") == "always";
+  spec.remove_extra_whitespaces = stage.boolean("remove_extra_whitespaces");
+  spec.escape_whitespaces = stage.boolean("escape_whitespaces");
+  spec.treat_whitespace_as_suffix = stage.boolean("treat_whitespace_as_suffix");
+  for (const Json& s : stage.array("user_defined")) {
+    if (!s.is_string()) fail(Code::kCorrupt, stage.where(), "expected strings as 'user_defined', got {}", s.type_name());
+    spec.user_defined.push_back(s.get<std::string>());
+  }
+  return std::make_unique<SentencePieceNormalizer>(std::move(spec), stage.where());
 }
 
 }  // namespace transom::text

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "text/byte_trie.h"
+#include "text/normalizer.h"
 
 namespace transom::text {
 
@@ -17,16 +18,16 @@ struct SentencePieceNormalizerSpec {
   std::string charsmap;  // precompiled_charsmap as stored; empty for the identity
   bool add_dummy_prefix = true, remove_extra_whitespaces = true, escape_whitespaces = true;
   bool treat_whitespace_as_suffix = false;
+  bool prefix_every_piece = true;  // false: no dummy prefix but at the very start of the input
   std::vector<std::string> user_defined;
 };
 
-class SentencePieceNormalizer {
+class SentencePieceNormalizer final : public Normalizer {
  public:
   // Throws Error{kCorrupt} on a broken map; `context` names the file.
   SentencePieceNormalizer(SentencePieceNormalizerSpec spec, std::string_view context);
 
-  // The normalized form of one text. `at_start`: false leaves out the dummy prefix (a later piece of the same text).
-  std::string normalize(std::string_view text, bool at_start = true) const;
+  void apply(NormalizedText& text) const override;
 
  private:
   struct Step {
@@ -42,5 +43,9 @@ class SentencePieceNormalizer {
   std::vector<uint32_t> units_;    // the double array (darts-clone)
   std::string_view replacements_;  // into spec_.charsmap
 };
+
+class StageJson;
+// From the stage {"type": "SentencePiece", …} that load_sentencepiece writes (field names as in NormalizerSpec; the map in base64).
+std::unique_ptr<Normalizer> make_sentencepiece_normalizer(const StageJson& stage);
 
 }  // namespace transom::text

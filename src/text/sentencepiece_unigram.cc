@@ -29,30 +29,29 @@ struct Best {
 
 }  // namespace
 
-SentencePieceUnigram::SentencePieceUnigram(TokenizerModel model, std::string_view context) : model_(std::move(model)) {
-  const size_t n = model_.tokens.size();
-  if (model_.scores.size() != n)
-    fail(Code::kCorrupt, context, "expected {} scores, one a token, got {}", n, model_.scores.size());
+SentencePieceUnigram::SentencePieceUnigram(const TokenizerModel& spec, const Vocabulary& vocabulary, std::string_view context)
+    : scores_(spec.scores.begin(), spec.scores.end()), types_(spec.types) {
+  const std::vector<std::string>& tokens = vocabulary.tokens();
+  if (scores_.size() != tokens.size()) fail(Code::kCorrupt, context, "expected {} scores, one a token, got {}", tokens.size(), scores_.size());
+  types_.resize(tokens.size(), PieceType::kNormal);
   float worst = FLT_MAX;
   std::vector<std::pair<std::string_view, int32_t>> keys;
-  if (model_.byte_fallback) byte_ids_.assign(256, -1);
-  for (size_t i = 0; i < n; ++i) {
-    const PieceType type = model_.type(i);
-    if (!std::isfinite(model_.scores[i])) fail(Code::kCorrupt, context, "expected finite scores, got {} for id {}", model_.scores[i], i);
-    if (type == PieceType::kNormal) worst = std::min(worst, static_cast<float>(model_.scores[i]));
-    if (type == PieceType::kNormal || type == PieceType::kUserDefined) keys.emplace_back(model_.tokens[i], static_cast<int32_t>(i));
-    const int byte = byte_of_piece(model_.tokens[i]);
-    if (model_.byte_fallback && byte >= 0 && byte_ids_[byte] < 0) byte_ids_[byte] = static_cast<int32_t>(i);
-    if (unk_id_ < 0 && model_.unk_token && model_.tokens[i] == *model_.unk_token) unk_id_ = static_cast<int32_t>(i);
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const bool normal = types_[i] == PieceType::kNormal;
+    if (!std::isfinite(scores_[i])) fail(Code::kCorrupt, context, "expected finite scores, got {} for id {}", scores_[i], i);
+    if (normal) worst = std::min(worst, scores_[i]);
+    if (normal || types_[i] == PieceType::kUserDefined) keys.emplace_back(tokens[i], static_cast<int32_t>(i));
   }
+  if (spec.byte_fallback) byte_ids_ = byte_token_ids(vocabulary);
   for (size_t b = 0; b < byte_ids_.size(); ++b)
     if (byte_ids_[b] < 0) fail(Code::kCorrupt, context, "expected a token <0x{:02X}> for byte fallback, got none", b);
-  if (unk_id_ < 0 && !model_.byte_fallback) fail(Code::kCorrupt, context, "expected an unknown token, got none");
+  if (spec.unk_token) unk_id_ = vocabulary.find(*spec.unk_token);
+  if (unk_id_ < 0 && byte_ids_.empty()) fail(Code::kCorrupt, context, "expected an unknown token, got none");
   unk_score_ = worst - kUnknownPenalty;
   pieces_ = ByteTrie(std::move(keys));
 }
 
-void SentencePieceUnigram::encode(std::string_view text, std::vector<int32_t>& out) const {
+void SentencePieceUnigram::encode(std::string_view text, ModelScratch&, std::vector<int32_t>& out) const {
   if (text.empty()) return;
   std::vector<Best> best(text.size() + 1);
   size_t frontier = 0;
@@ -72,8 +71,8 @@ void SentencePieceUnigram::encode(std::string_view text, std::vector<int32_t>& o
     const size_t character = char_length(text.substr(at));
     bool single = false;
     pieces_.each_match(text.substr(at), [&](size_t length, int32_t id) {
-      const bool user = model_.type(id) == PieceType::kUserDefined;
-      offer(length, user ? user_defined_score(length) : static_cast<float>(model_.scores[id]), id);
+      const bool user = types_[id] == PieceType::kUserDefined;
+      offer(length, user ? user_defined_score(length) : scores_[id], id);
       single |= length == character;
     });
     if (!single) offer(character, unk_score_, -1);
@@ -90,6 +89,10 @@ void SentencePieceUnigram::encode(std::string_view text, std::vector<int32_t>& o
     else if (!after_unknown) out.push_back(unk_id_);
     after_unknown = id < 0;
   }
+}
+
+std::unique_ptr<Model> make_sentencepiece_unigram(const TokenizerModel& spec, const Vocabulary& vocabulary, std::string_view context) {
+  return std::make_unique<SentencePieceUnigram>(spec, vocabulary, context);
 }
 
 }  // namespace transom::text

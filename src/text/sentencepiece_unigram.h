@@ -8,20 +8,20 @@
 #include <vector>
 
 #include "text/byte_trie.h"
-#include "text/tokenizer_spec.h"
+#include "text/model.h"
 
 namespace transom::text {
 
-class SentencePieceUnigram {
+class SentencePieceUnigram final : public Model {
  public:
-  // Takes tokens, scores, types, byte_fallback and unk_token. Throws on scores that are not finite, on missing bytes.
-  SentencePieceUnigram(TokenizerModel model, std::string_view context);
+  // Takes scores, types, byte_fallback and unk_token. Throws on scores that are not finite, on missing bytes.
+  SentencePieceUnigram(const TokenizerModel& spec, const Vocabulary& vocabulary, std::string_view context);
 
-  // Appends the ids of a normalized text.
-  void encode(std::string_view text, std::vector<int32_t>& out) const;
+  void encode(std::string_view text, ModelScratch& scratch, std::vector<int32_t>& out) const override;
 
  private:
-  TokenizerModel model_;
+  std::vector<float> scores_;
+  std::vector<PieceType> types_;
   ByteTrie pieces_;
   std::vector<int32_t> byte_ids_;  // 256 ids, or empty without byte fallback
   float unk_score_ = 0;

@@ -6,6 +6,7 @@
 #include "text/pipeline.h"
 #include "text/tokenizer_json.h"
 #include "text/unicode.h"
+#include "text/vocab.h"
 
 namespace transom {
 namespace {
@@ -29,12 +30,13 @@ Tokenizer Tokenizer::load(const std::string& path) {
   std::string file = path, directory = path;
   if (dir_exists(path)) file = path + "/tokenizer.json";
   else directory = directory_of(path);
-  if (file_exists(file) && ends_with(file, ".json")) {
+  const bool other = file.ends_with("/tekken.json") || file.ends_with("/vocab.json") || file == "tekken.json" || file == "vocab.json";
+  if (!other && ends_with(file, ".json") && file_exists(file)) {
     text::TokenizerSpec spec = text::read_tokenizer_json(file);
     text::read_special_ids(directory, spec);
     return text::compile_tokenizer(std::move(spec), file);
   }
-  fail(Code::kNotFound, path, "expected a tokenizer (tokenizer.json), got none");
+  return text::compile_tokenizer(text::load_other_vocabulary(path), path);
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, bool add_special_tokens, std::optional<int64_t> max_tokens) const {
