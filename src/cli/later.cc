@@ -13,7 +13,6 @@ void add_later_commands(CLI::App& app, CommonOptions& common) {
       {"chat", "Talk to a model in the terminal"},
       {"score", "Logits of a sequence-classification head"},
       {"tokenize", "Text to token ids and back"},
-      {"template", "Render a chat template"},
       {"verify", "Compare with Python transformers"},
       {"serve", "Serve models over HTTP"},
       {"quantize", "Make a smaller checkpoint"},

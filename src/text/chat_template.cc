@@ -83,8 +83,10 @@ Sources from_directory(const std::string& dir) {
   Json config = file_exists(config_path) ? read_object(config_path) : Json::object();
   const std::string tokens_path = dir + "/special_tokens_map.json";
   Json tokens = config;
-  if (!config.contains("added_tokens_decoder") && file_exists(tokens_path))
-    for (const auto& [key, value] : read_object(tokens_path).items()) tokens[key] = value;
+  if (!config.contains("added_tokens_decoder") && file_exists(tokens_path)) {
+    const Json more = read_object(tokens_path);
+    for (const auto& [key, value] : more.items()) tokens[key] = value;
+  }
   add_tokens(tokens, s.tokens);
   s.templates = template_files(dir);
   if (s.templates.empty() && config.contains("chat_template")) add_templates(config["chat_template"], config_path, s);

@@ -76,6 +76,7 @@ struct Node {
   Arith arith = Arith::kAdd;
   Escape escape = Escape::kOff;  // kOutput, kConcat, kFilterBlock: what autoescape says here
   bool recursive = false, scoped = false, required = false, ignore_missing = false;
+  bool parameter = false;  // kName: a loop's, macro's or with block's variable, which Python reads without asking if it is set
   bool exported = false;  // kAssign, kAssignBlock, kMacro: at top level, so that the names also go to the context
   int line, depth = 1;
   std::string name;

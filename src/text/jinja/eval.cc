@@ -51,7 +51,9 @@ Value Interpreter::eval(const Node& n, Frame& f) {
 
 Value Interpreter::eval_name(const Node& n, Frame& f) {
   const Value& v = slot(n.slot, f);
-  return v.is_missing() ? env_.undefined_name(n.name) : v;
+  if (!v.is_missing()) return v;
+  // a closure that outlived its loop sees Python's sentinel
+  return n.parameter ? make_object<MissingMark>(env_) : env_.undefined_name(n.name);
 }
 
 Value Interpreter::eval_items(const Node& n, Frame& f) {

@@ -115,6 +115,13 @@ struct Method : Object {
   Native native;
 };
 
+// jinja2's `missing`, as it shows where a variable is read after its end.
+struct MissingMark : Object {
+  explicit MissingMark(Heap* heap) : Object(heap, 48) {}
+  std::string type_name() const override { return "MissingType"; }
+  std::string repr(Env&) override { return "missing"; }
+};
+
 struct Cycler : Object {
   Cycler(Heap* heap, std::vector<Value> v);
   std::string type_name() const override { return "Cycler"; }

@@ -131,7 +131,10 @@ class Resolver {
   void visit(Node& n, const Place& p) {
     switch (n.kind) {
       case Kind::kName:
-      case Kind::kNsRef: n.slot = ref(n, *p.symbols, n.name); return;
+      case Kind::kNsRef:
+        n.slot = ref(n, *p.symbols, n.name);
+        n.parameter = !in_defaults_ && p.symbols->find(n.name)->loads.at(n.name).action == Load::Action::kParameter;
+        return;
       case Kind::kFor: return visit_for(n, p);
       case Kind::kIf: return visit_if(n, p);
       case Kind::kMacro:
@@ -258,7 +261,9 @@ class Resolver {
     }
     f.scope = make_scope(s);
     const Place place{&s};
+    in_defaults_ = true;
     visit_all(n.defaults, place);
+    in_defaults_ = false;
     visit_all(n.body, place);
     n.function = builder.function;
   }
@@ -309,6 +314,7 @@ class Resolver {
   size_t work_ = 0;
   SymbolAnalysis analysis_{work_};
   Escape escape_ = Escape::kOff;
+  bool in_defaults_ = false;
 };
 
 }  // namespace
