@@ -13,6 +13,7 @@ using testing::HasSubstr;
 
 class TemplateCommand : public ::testing::Test {
  protected:
+  test::TempDir dir_;  // first: the files below lie in it
   std::string messages_ = dir_.write("m.json", R"([{"role": "user", "content": "Größe 123456789012345678901"}])");
   std::string tools_ = dir_.write("t.json", R"([{"type": "function"}])");
   Result run(const std::string& source, std::vector<std::string> more = {}) {
@@ -20,7 +21,6 @@ class TemplateCommand : public ::testing::Test {
     args.insert(args.end(), more.begin(), more.end());
     return run_transom(args);
   }
-  test::TempDir dir_;
 };
 
 TEST_F(TemplateCommand, RendersABareFile) {

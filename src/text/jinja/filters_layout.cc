@@ -113,9 +113,10 @@ Value do_wordwrap(Env& env, Args& args) {
   const Bound b = bind(args, "do_wordwrap", {"s", "width", "break_long_words", "wrapstring", "break_on_hyphens"}, 1);
   if (b[0].is_undefined()) b[0].undefined().fail();
   if (!b[0].is_str()) raise(Exc::kAttribute, "'" + type_name(b[0]) + "' object has no attribute 'splitlines'");
+  if (b[0].text().empty()) return b[0];
   const int64_t width = int_arg(b, 1, 79);
   const std::string joint = b.has(3) && !b[3].is_none() ? str_arg(b[3], "wordwrap") : "\n";
-  if (width <= 0 && !b[0].text().empty()) raise(Exc::kValue, "invalid width " + std::to_string(width) + " (must be > 0)");
+  if (width <= 0) raise(Exc::kValue, "invalid width " + std::to_string(width) + " (must be > 0)");
   const WrapOptions o{static_cast<size_t>(std::min<int64_t>(std::max<int64_t>(width, 1), 1 << 30)), bool_arg(env, b, 2, true), bool_arg(env, b, 4, true)};
   std::string out;
   env.work(b[0].text().size() * 8);
@@ -173,7 +174,7 @@ Value do_xmlattr(Env& env, Args& args) {
 Value do_urlize(Env& env, Args& args) {
   const Bound b = bind(args, "do_urlize", {"value", "trim_url_limit", "nofollow", "target", "rel", "extra_schemes"}, 1);
   LinkOptions o;
-  if (b.has(1) && !b[1].is_none()) o.trim = index_arg(b[1]);
+  if (b.has(1) && !b[1].is_none()) o.trim = [&] { return index_arg(b[1]); };  // looked at when there is a link
   std::set<std::string> rel{"noopener"};
   if (bool_arg(env, b, 2, false)) rel.insert("nofollow");
   if (b.has(4) && truthy(env, b[4])) {

@@ -169,7 +169,7 @@ Value do_sort(Env& env, Args& args) {
     for (const AttributePath& p : paths) k.key.push_back(fold ? ignore_case(env, p.get(env, v)) : p.get(env, v));
     keyed.push_back(std::move(k));
   }
-  sort_keyed(env, keyed, bool_arg(env, b, 1, false));
+  sort_keyed(env, keyed, int_arg(b, 1, 0) != 0);  // as sorted(), an int and nothing else
   return items_of(env, keyed);
 }
 
@@ -185,7 +185,7 @@ Value do_dictsort(Env& env, Args& args) {
     const Value& key = by == "key" ? k : v;
     keyed.push_back({{fold ? ignore_case(env, key) : key}, env.tuple({k, v})});
   }
-  sort_keyed(env, keyed, bool_arg(env, b, 3, false));
+  sort_keyed(env, keyed, int_arg(b, 3, 0) != 0);
   return items_of(env, keyed);
 }
 

@@ -110,8 +110,9 @@ Value do_indent(Env& env, Args& args) {
 Value do_truncate(Env& env, Args& args) {
   const Bound b = bind(args, "do_truncate", {"s", "length", "killwords", "end", "leeway"}, 1);
   const Value end = b.get(3, env.str("..."));
-  const int64_t size = int_arg(b, 1, 255), end_size = length(env, end);
-  const int64_t leeway = b.has(4) && !b[4].is_none() ? index_arg(b[4]) : 5;
+  constexpr int64_t kFar = int64_t{1} << 60;
+  const int64_t size = std::clamp(int_arg(b, 1, 255), -kFar, kFar), end_size = length(env, end);
+  const int64_t leeway = b.has(4) && !b[4].is_none() ? std::clamp(index_arg(b[4]), -kFar, kFar) : 5;
   if (size < end_size) raise(Exc::kAssertion, "expected length >= " + std::to_string(end_size) + ", got " + std::to_string(size));
   if (leeway < 0) raise(Exc::kAssertion, "expected leeway >= 0, got " + std::to_string(leeway));
   if (length(env, b[0]) <= size + leeway) return b[0];

@@ -169,8 +169,9 @@ std::string link_word(std::string_view word, const LinkOptions& o) {
   std::string head, middle, tail;
   split_word(word, head, middle, tail);
   const auto shown = [&](const std::string& url) {
-    if (!o.trim || static_cast<int64_t>(count_chars(url)) <= *o.trim) return url;
-    const auto keep = *o.trim < 0 ? std::max<int64_t>(0, static_cast<int64_t>(count_chars(url)) + *o.trim) : *o.trim;
+    const int64_t size = static_cast<int64_t>(count_chars(url)), limit = o.trim ? o.trim() : size;
+    if (size <= limit) return url;
+    const int64_t keep = limit < 0 ? std::max<int64_t>(0, size + limit) : limit;
     return url.substr(0, char_offset(url, static_cast<size_t>(keep))) + "...";
   };
   const std::string rel = o.rel.empty() ? "" : " rel=\"" + escape_html(o.rel) + "\"";

@@ -1,7 +1,8 @@
 // HTML helpers of filters: links in text, tags out of text.
 #pragma once
 
-#include <optional>
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,7 +14,7 @@ namespace transom::jinja {
 std::string strip_tags(std::string_view s);
 
 struct LinkOptions {
-  std::optional<int64_t> trim;
+  std::function<int64_t()> trim;  // the longest URL to show; empty: any
   std::string rel, target;
   std::vector<std::string> extra_schemes;
 };

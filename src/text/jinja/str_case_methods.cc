@@ -159,9 +159,10 @@ Value str_translate(Env& env, const Value& self, Args& args) {
     env.step();
     const char32_t c = next_char(self.text(), p);
     const Value key = Value::integer(c);
-    const Value* found = b[0].is(Type::kDict) ? b[0].dict().find(key) : nullptr;
-    Value to = found ? *found : b[0].is_seq() && c < b[0].items().size() ? b[0].items()[c] : key;
-    if (!b[0].is(Type::kDict) && !b[0].is_seq()) raise(Exc::kType, "'" + type_name(b[0]) + "' object is not subscriptable");
+    if (!b[0].is(Type::kDict) && !b[0].is_seq() && !b[0].is_str())
+      raise(Exc::kType, "'" + type_name(b[0]) + "' object is not subscriptable");
+    Value to = get_item(env, b[0], key);
+    if (to.is_undefined()) to = key;
     if (to.is_none()) continue;
     if (to.is_str()) out += to.text();
     else if (to.is_int() && clamp_int(to) >= 0 && clamp_int(to) <= 0x10ffff) append_char(out, static_cast<char32_t>(clamp_int(to)));

@@ -196,7 +196,7 @@ Value str_rsplit(Env& e, const Value& s, Args& a) { return split_method(e, s, a,
 Value str_splitlines(Env& env, const Value& self, Args& args) {
   const Bound b = bind(args, "splitlines", {"keepends"}, 0);
   std::vector<Value> out;
-  for (const auto& line : split_lines(self.text(), bool_arg(env, b, 0, false))) out.push_back(env.str(line, self.str().markup));
+  for (const auto& line : split_lines(self.text(), int_arg(b, 0, 0) != 0)) out.push_back(env.str(line, self.str().markup));
   return env.list(std::move(out));
 }
 
