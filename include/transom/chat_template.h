@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace transom {
 
@@ -17,6 +18,8 @@ class ChatTemplate {
   // From a model directory (chat_template.jinja, tokenizer_config.json, chat_template.json; bos/eos tokens from the
   // config) or a GGUF file. Throws Error{kNotFound} naming --chat-template when the model has none.
   static ChatTemplate load(const std::string& model_path);
+  // A template given by the user with the special tokens of a model, which need not have a template of its own.
+  static ChatTemplate load_tokens(const std::string& model_path, std::string source, std::string name = "chat template");
   // From template source; `name` is used in error messages, which carry line numbers.
   static ChatTemplate parse(std::string source, std::string name = "chat template");
 
@@ -30,7 +33,12 @@ class ChatTemplate {
   // Renders a list of messages. Template errors and raise_exception throw Error{kInvalidArgument} with the line.
   std::string render(const Json& messages, const Options& options) const;
 
+  // The source of the default template, or of the only one.
   const std::string& source() const;
+
+  // Reads JSON for messages, tools and variables: integers beyond 64 bits stay exact, in a form that only render() reads
+  // (anything else sees a binary value). Throws Error{kCorrupt}.
+  static Json parse_json(std::string_view text, const std::string& name);
 
  private:
   struct Impl;

@@ -12,7 +12,6 @@ void add_later_commands(CLI::App& app, CommonOptions& common) {
   constexpr Later kLater[] = {
       {"chat", "Talk to a model in the terminal"},
       {"score", "Logits of a sequence-classification head"},
-      {"template", "Render a chat template"},
       {"verify", "Compare with Python transformers"},
       {"serve", "Serve models over HTTP"},
       {"quantize", "Make a smaller checkpoint"},
