@@ -1,12 +1,16 @@
-// Completes a text with the C++ API: example_complete MODEL TEXT [TOKENS]
+// The C++ API in one page: load a model, complete a text, print the pieces as they come.
+//   complete MODEL TEXT
 #include <cstdio>
-#include <cstdlib>
+#include <exception>
+#include <string>
 
 #include "transom/engine.h"
+#include "transom/model.h"
+#include "transom/tokenizer.h"
 
 int main(int argc, char** argv) {
-  if (argc < 3) {
-    std::fprintf(stderr, "usage: %s MODEL TEXT [TOKENS]\n", argv[0]);
+  if (argc != 3) {
+    std::fprintf(stderr, "usage: complete MODEL TEXT\n");
     return 2;
   }
   try {
@@ -14,19 +18,15 @@ int main(int argc, char** argv) {
     const transom::Tokenizer tokenizer = transom::Tokenizer::load(argv[1]);
     transom::Engine engine(model, {}, tokenizer);
 
-    transom::Request request{.prompt = tokenizer.encode(argv[2]), .sampling = model.default_sampling(), .adapter = ""};
-    request.sampling.max_tokens = argc > 3 ? std::atoi(argv[3]) : 32;
-    engine.submit(std::move(request));
-
-    const auto print = [](const transom::Output& out) {
-      std::fputs(out.text.c_str(), stdout);
-      std::fflush(stdout);
-    };
-    while (engine.step(print)) {
-    }
-    std::puts("");
-  } catch (const transom::Error& e) {
-    std::fprintf(stderr, "%s\n", e.what());
+    transom::SamplingParams sampling = model.default_sampling();
+    sampling.temperature = 0;
+    sampling.max_tokens = 24;
+    engine.submit({.prompt = tokenizer.encode(argv[2]), .sampling = sampling});
+    while (engine.step([](const transom::Output& output) { std::fputs(output.text.c_str(), stdout); })) std::fflush(stdout);
+    std::fputs("\n", stdout);
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "complete: %s\n", error.what());
     return 1;
   }
 }

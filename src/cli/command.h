@@ -65,6 +65,7 @@ void print_json(const Json& value);
 void print(std::string_view text);
 
 void add_bench_command(CLI::App& app, CommonOptions& common);
+void add_chat_command(CLI::App& app, CommonOptions& common);
 void add_doctor_command(CLI::App& app, CommonOptions& common);
 void add_embed_command(CLI::App& app, CommonOptions& common);
 void add_generate_command(CLI::App& app, CommonOptions& common);

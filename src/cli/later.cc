@@ -10,7 +10,6 @@ void add_later_commands(CLI::App& app, CommonOptions& common) {
     const char *name, *description;
   };
   constexpr Later kLater[] = {
-      {"chat", "Talk to a model in the terminal"},
       {"score", "Logits of a sequence-classification head"},
       {"verify", "Compare with Python transformers"},
       {"serve", "Serve models over HTTP"},

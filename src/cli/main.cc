@@ -12,6 +12,7 @@ namespace transom::cli {
 namespace {
 
 void add_commands(CLI::App& app, CommonOptions& common) {
+  add_chat_command(app, common);
   add_generate_command(app, common);
   add_logits_command(app, common);
   add_embed_command(app, common);
