@@ -16,6 +16,7 @@ import random
 
 import sentencepiece
 import tiktoken
+from sentencepiece import sentencepiece_model_pb2
 
 OUT = pathlib.Path("tests/text/data/vocab")
 
@@ -99,6 +100,18 @@ def sentencepiece_models(corpus):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tokenizer.model").write_bytes(model.getvalue())
         processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+        write_lines(folder / "ids.jsonl", [processor.encode(t) for t in corpus])
+    # Pieces marked unused, as restricting a vocabulary does: BPE merges through them and takes them apart again.
+    for name in ("bpe_bytes", "unigram_bytes"):
+        proto = sentencepiece_model_pb2.ModelProto()
+        proto.ParseFromString((OUT / f"spm_{name}" / "tokenizer.model").read_bytes())
+        for i, piece in enumerate(proto.pieces):
+            if piece.type == piece.NORMAL and len(piece.piece) > 1 and i % 3 != 0:
+                piece.type = piece.UNUSED
+        folder = OUT / f"spm_{name.split('_')[0]}_unused"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "tokenizer.model").write_bytes(proto.SerializeToString())
+        processor = sentencepiece.SentencePieceProcessor(model_proto=proto.SerializeToString())
         write_lines(folder / "ids.jsonl", [processor.encode(t) for t in corpus])
 
 

@@ -43,7 +43,8 @@ TEST_P(SentencePieceModels, IdsEqualTheLibrarys) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SentencePieceModels,
-                         ::testing::Values("bpe_bytes", "bpe_unk", "bpe_noprefix", "unigram_nmt", "unigram_bytes", "unigram_suffix"));
+                         ::testing::Values("bpe_bytes", "bpe_unk", "bpe_noprefix", "unigram_nmt", "unigram_bytes", "unigram_suffix", "bpe_unused",
+                                           "unigram_unused"));
 
 TEST(SentencePiece, SpecialTokensAndDecoding) {
   const Tokenizer t = Tokenizer::load(vocab_fixture("spm_bpe_bytes"));
