@@ -30,6 +30,11 @@ struct Matrix {
   std::vector<float> values;
 };
 
+struct NamedMatrix {
+  std::string name;
+  Matrix matrix;
+};
+
 // A chosen token's log-probability under the model, and the most probable tokens, the best first.
 struct TokenLogprobs {
   int32_t token = 0;
@@ -84,6 +89,9 @@ class Engine {
   Matrix logits(std::span<const int32_t> ids, int64_t chunk = 0, Rows rows = Rows::kAll, const std::string& adapter = "");
   // The last hidden states of several texts in one pass, without state: rows of all texts, one after another.
   Matrix hidden(std::span<const std::vector<int32_t>> texts);
+  // What one pass over a text passes through, in order: "embed", "layers.0" … and, where the model has one, "norm" (after the
+  // last norm). Each [T, hidden]. What a comparison with another implementation looks at.
+  std::vector<NamedMatrix> hidden_states(std::span<const int32_t> ids);
 
   // --- Generation
   // Throws Error{kInvalidArgument} for bad parameters, or a prompt that does not fit (with both numbers).

@@ -11,7 +11,6 @@ void add_later_commands(CLI::App& app, CommonOptions& common) {
   };
   constexpr Later kLater[] = {
       {"score", "Logits of a sequence-classification head"},
-      {"verify", "Compare with Python transformers"},
       {"serve", "Serve models over HTTP"},
       {"quantize", "Make a smaller checkpoint"},
       {"convert", "Change a checkpoint's format"},

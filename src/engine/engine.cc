@@ -109,6 +109,28 @@ Matrix Engine::hidden(std::span<const std::vector<int32_t>> texts) {
   return out;
 }
 
+std::vector<NamedMatrix> Engine::hidden_states(std::span<const int32_t> ids) {
+  impl_->check_fits(static_cast<int64_t>(ids.size()), "text");
+  if (ids.empty()) fail(Code::kInvalidArgument, "hidden_states", "expected at least one token, got none");
+  std::vector<NamedMatrix> out;
+  SequenceState state;
+  const StepItem item{.state = impl_->model.impl().states.empty() ? nullptr : &state, .ids = ids, .want = StepItem::Want::kNothing};
+  struct Watch {
+    Runner& runner;
+    SequenceState& state;
+    ~Watch() {
+      runner.observer = nullptr;
+      runner.release(state);
+    }
+  } watch{impl_->runner, state};
+  impl_->runner.observer = [&](std::string_view name, const Tensor& t) {
+    const std::span<const float> rows = impl_->runner.to_host(t);
+    out.push_back({std::string(name), {.rows = t.rows(), .cols = t.cols(), .values = {rows.begin(), rows.end()}}});
+  };
+  impl_->runner.hidden({&item, 1});
+  return out;
+}
+
 Engine::Stats Engine::stats() const {
   return {.steps = impl_->runner.steps(), .tokens_forwarded = impl_->runner.tokens_forwarded(),
           .state_bytes = impl_->runner.pool().bytes(), .state_pages = impl_->runner.pool().used_pages(),

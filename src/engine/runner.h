@@ -34,6 +34,8 @@ class Runner {
   int64_t tokens_forwarded() const { return tokens_forwarded_; }
   int64_t steps() const { return steps_; }
   size_t activation_bytes() const { return arena_.capacity(); }
+  // A tensor's rows as F32 in host memory, valid until the next call or step.
+  std::span<const float> to_host(const Tensor& t);
   // Called with every tap of the network (Ctx::observer); empty: none.
   std::function<void(std::string_view, const Tensor&)> observer;
 
@@ -41,7 +43,6 @@ class Runner {
   std::span<const float> run(std::span<const StepItem> items, bool want_logits);
   Batch lay_out(std::span<const StepItem> items, std::vector<int32_t>& wanted);
   const int32_t* upload(const std::vector<int32_t>& host);
-  std::span<const float> to_host(const Tensor& t);
 
   Model::Impl& model_;
   PagePool pool_;
