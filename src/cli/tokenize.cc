@@ -7,6 +7,7 @@
 #include <iterator>
 #include <limits>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -55,19 +56,14 @@ std::vector<int32_t> ids_of(const Json& list, const std::string& where) {
 }
 
 // "1,2,3", "1 2 3" or "[1, 2, 3]".
-std::vector<int32_t> parse_ids(std::string text, const std::string& where) {
-  if (const size_t first = text.find_first_not_of(" \t\r\n"); first == std::string::npos) return {};
-  else if (text[first] == '[') return ids_of(parse(text, where), where);
-  std::string list;
-  bool number = false;
-  for (const char c : text) {
-    const bool blank = c == ' ' || c == '\t' || c == '\r' || c == '\n';
-    if (!blank && c != ',') {
-      if (!number && !list.empty()) list += ',';
-      list += c;
-    }
-    number = !blank && c != ',';
-  }
+std::vector<int32_t> parse_ids(const std::string& text, const std::string& where) {
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string::npos) return {};
+  if (text[first] == '[') return ids_of(parse(text, where), where);
+  if (text.find(',') != std::string::npos) return ids_of(parse("[" + text + "]", where), where);
+  std::istringstream words(text);
+  std::string list, word;
+  while (words >> word) list += (list.empty() ? "" : ",") + word;
   return ids_of(parse("[" + list + "]", where), where);
 }
 
@@ -102,7 +98,9 @@ class Tokenize {
   }
 
   void encode_messages() const {
-    throw Error(Code::kUnsupported, "chat templates are not there yet", "--template");
+    const Json messages = parse(read_all(options_.messages), options_.messages);
+    const std::string prompt = ChatTemplate::load(model_).render(messages, {});
+    show_ids(tokenizer_.encode(prompt, false));  // the template writes its own special tokens
   }
 
   void each_line() const {
