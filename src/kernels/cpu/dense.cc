@@ -17,36 +17,39 @@ TRANSOM_INLINE F widen(Bytes bytes) {
 #endif
 }
 
-// One chunk's bytes to floats: s and m hold one value per kGroup elements.
-template <int kGroup>
-TRANSOM_INLINE void expand(I quants, int bias, const float* s, const float* m, float* dst) {
-  alignas(64) uint8_t bytes[kChunk];
-  store_i(bytes, quants);
-  for (int i = 0; i < kChunk; i += kLanes)
-    storeu(dst + i, fma(widen(bytes + i) - set1(static_cast<float>(bias)), set1(s[i / kGroup]), set1(m[i / kGroup])));
+// n elements of one group to floats; s and m hold one value per kScaled elements.
+template <int kScaled, Order kOrder>
+TRANSOM_INLINE void expand(Group g, int bias, const float* s, const float* m, float* dst, int64_t n) {
+  alignas(64) uint8_t bytes[kGroupBlocks * 32];
+  spill<kOrder>(g, bytes);
+  for (int64_t i = 0; i < n; i += kLanes)
+    storeu(dst + i, fma(widen(bytes + i) - set1(static_cast<float>(bias)), set1(s[i / kScaled]), set1(m[i / kScaled])));
 }
 
 template <class Fmt>
 void dequantize_format(Bytes p, float* dst, int64_t n) {
-  constexpr int kPer = kChunk / 32;
   if constexpr (Fmt::kElements == 32) {
-    for (int64_t b = 0; b < n / 32; b += kPer) {
-      const bool alone = b + kPer > n / 32;
-      const Bytes a = p + b * Fmt::kBytes, c = alone ? a : a + (kPer - 1) * Fmt::kBytes;
-      alignas(64) float s[kLanes], m[kLanes], out[kChunk];
-      storeu(s, Fmt::scale(a, c));
-      storeu(m, Fmt::min(a, c));
-      const float s2[2] = {s[0], s[kLanes - 1]}, m2[2] = {m[0], m[kLanes - 1]};
-      expand<32>(Fmt::quants(a, c), Fmt::kBias, s2, m2, alone ? out : dst + 32 * b);
-      if (alone) memcpy(dst + 32 * b, out, 32 * sizeof(float));
+    for (int64_t b = 0; b < n / 32; b += kGroupBlocks) {
+      const int blocks = static_cast<int>(smaller(kGroupBlocks, n / 32 - b));
+      const typename Fmt::RawGroup raw(p + b * Fmt::kBytes, blocks);
+      alignas(64) float lanes[2][kLanes], s[4], m[4] = {};
+      if constexpr (Fmt::kOrder == Order::kQuad) {
+        storeu(lanes[0], Fmt::scale(raw));
+        storeu(lanes[1], Fmt::min(raw));
+        for (int i = 0; i < kGroupBlocks; ++i) s[i] = lanes[0][4 * i], m[i] = lanes[1][4 * i];
+      } else {
+        for (int h = 0; h < 2; ++h) storeu(lanes[h], Fmt::scale(raw, h));
+        for (int i = 0; i < kGroupBlocks; ++i) s[i] = lanes[i % 2][i / 2 * 8];
+      }
+      expand<32, Fmt::kOrder>(Fmt::quants(raw), Fmt::kBias, s, m, dst + 32 * b, 32 * blocks);
     }
   } else {
     for (int64_t b = 0; b < n / 256; ++b, p += Fmt::kBytes) {
       alignas(64) float s[16], m[16] = {};
       Fmt::scales(p, s, m);
-      for (int g = 0; g < 8; g += kPer) {
-        const int first_group = g * 32 / Fmt::kGroup;
-        expand<Fmt::kGroup>(Fmt::quants(p, g), Fmt::kBias, s + first_group, m + first_group, dst + 256 * b + 32 * g);
+      for (int g = 0; g < 8; g += kGroupBlocks) {
+        const int at = g * 32 / Fmt::kScaled;
+        expand<Fmt::kScaled, Fmt::kOrder>(Fmt::quants(p, g), Fmt::kBias, s + at, m + at, dst + 256 * b + 32 * g, 32 * kGroupBlocks);
       }
     }
   }
@@ -148,6 +151,9 @@ struct DenseF32 {
       }
     }
   }
+  static void run(const LinearX& x, int64_t t0, int64_t t1, int64_t k0, int64_t depth, const float* panel, float* sums) {
+    multiply_tiles<DenseF32, kWide ? 12 : 6>(x, t0, t1, k0, depth, panel, sums);
+  }
 };
 
 }  // namespace
@@ -165,7 +171,7 @@ void gemv_float(const LinearTile& g) {
 }
 size_t gemv_scratch(int64_t cols) { return static_cast<size_t>(cols + 64) * sizeof(float); }
 
-void gemm_f32(const LinearTile& g) { gemm_panel<DenseF32, kWide ? 12 : 6>(g); }
+void gemm_f32(const LinearTile& g) { gemm_panel<DenseF32>(g); }
 size_t gemm_f32_scratch() { return gemm_scratch<DenseF32>(); }
 
 }  // namespace transom::cpu::TRANSOM_ISA

@@ -1,9 +1,10 @@
-// Block-quantized formats as stored, for dot products: a chunk (kChunk elements, in natural order) becomes unsigned bytes,
-// and value = scale[group] * (byte - kBias) + min[group]. Block layouts: ggml's block structs, explained in
-// tensor/quant_basic.cc, quant_k.cc and quant_iq.cc.
-//
-// Two kinds. A block of 32 has one scale; a chunk is one block, or two with 64-byte vectors: pointers a and b are theirs
-// (b = a when a row's last block stands alone; its activations are zeros). A block of 256 has 8 or 16 groups.
+// Block-quantized formats as stored, for dot products. The unit is a group: kGroupBlocks blocks of 32 elements (128
+// elements with 64-byte vectors, 64 with 32-byte ones), which a format turns into two vectors of unsigned bytes with
+// value = scale[block] * (byte - kBias) + min[block]. Which bytes stand where is the format's order:
+//   kQuad: `first` has elements 0-15 of each block of the group, `second` elements 16-31 (nibbles of 16 bytes a block);
+//   kPair: `first` has blocks 0 and 2, `second` 1 and 3 (with 32-byte vectors: 0, and 1) (nibbles of 32 bytes).
+// Activations are 16-bit words, laid out alike: even bytes' and odd bytes' of `first`, then of `second`.
+// Block layouts: ggml's block structs, explained in tensor/quant_basic.cc, quant_k.cc and quant_iq.cc.
 #pragma once
 
 #include "kernels/cpu/vec.h"
@@ -12,6 +13,12 @@ namespace transom::cpu::TRANSOM_ISA {
 namespace {
 
 using Bytes = const uint8_t*;
+constexpr int kGroupBlocks = kWide ? 4 : 2;
+enum class Order : uint8_t { kQuad, kPair };
+
+struct Group {
+  I first, second;
+};
 
 TRANSOM_INLINE __m128i load16(Bytes p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
 TRANSOM_INLINE __m256i load32(Bytes p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
@@ -30,39 +37,81 @@ TRANSOM_INLINE I shift_right(I a, int n) { return _mm512_srli_epi16(a, n); }
 TRANSOM_INLINE I flip_sign(I v) { return _mm512_xor_si512(v, set1_i8(-128)); }
 TRANSOM_INLINE I look_up(__m128i table, I index) { return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), index); }
 TRANSOM_INLINE I join(__m256i a, __m256i b) { return _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1); }
-// Two blocks of 16 bytes: low nibbles of a, high nibbles of a, low ones of b, high ones of b.
-TRANSOM_INLINE I nibbles(Bytes a, Bytes b) {
-  I v = _mm512_broadcast_i32x4(load16(a));
-  v = _mm512_mask_broadcast_i32x4(v, 0xff00, load16(b));
-  return and_(_mm512_srlv_epi64(v, _mm512_set_epi64(4, 4, 0, 0, 4, 4, 0, 0)), 15);
+
+// The raw bytes of a group of blocks of 32, kStride each (even, at most 32): its first and its last 64 bytes. Of a row's
+// last group only `blocks` may be there; the rest reads as zeros.
+template <int kStride>
+struct Raw {
+  static constexpr int kSecond = 4 * kStride - 64;
+  I a, b;
+  TRANSOM_INLINE explicit Raw(Bytes p) : a(load_i(p)), b(load_i(p + kSecond)) {}
+  TRANSOM_INLINE Raw(Bytes p, int blocks)
+      : a(_mm512_maskz_loadu_epi8(mask(blocks * kStride), p)), b(_mm512_maskz_loadu_epi8(mask(blocks * kStride - kSecond), p + kSecond)) {}
+  TRANSOM_INLINE static __mmask64 mask(int n) { return n >= 64 ? ~uint64_t{0} : n <= 0 ? 0 : (uint64_t{1} << n) - 1; }
+  // Index of the word at byte `at` of the group.
+  static constexpr uint16_t word(int at) { return static_cast<uint16_t>(at < 64 ? at / 2 : (at - kSecond) / 2 + 32); }
+};
+struct alignas(64) WordIndex {
+  uint16_t at[32];
+};
+template <int kStride>
+constexpr WordIndex packed_index(int offset) {  // 16 bytes of each block
+  WordIndex w{};
+  for (int i = 0; i < 32; ++i) w.at[i] = Raw<kStride>::word(i / 8 * kStride + offset + i % 8 * 2);
+  return w;
 }
-TRANSOM_INLINE I bytes32(Bytes a, Bytes b) { return join(load32(a), load32(b)); }
-// `value` where a bit of the two 32-bit words is set.
-TRANSOM_INLINE I bits32(Bytes a, Bytes b, int value) {
-  const __mmask64 m = static_cast<uint64_t>(load_as<uint32_t>(b)) << 32 | load_as<uint32_t>(a);
-  return _mm512_maskz_mov_epi8(m, set1_i8(value));
+template <int kStride>
+constexpr WordIndex spread_index(int offset) {  // one word of each block, four times
+  WordIndex w{};
+  for (int i = 0; i < 16; ++i) w.at[i] = Raw<kStride>::word(i / 4 * kStride + offset);
+  return w;
 }
+template <int kStride>
+constexpr WordIndex bits_index(int offset) {  // a 32-bit word of each block: the lower halves, then the upper ones
+  WordIndex w{};
+  for (int i = 0; i < 8; ++i) w.at[i] = Raw<kStride>::word(i % 4 * kStride + offset + i / 4 * 2);
+  return w;
+}
+template <int kStride>
+TRANSOM_INLINE I pick(const Raw<kStride>& r, const WordIndex& index) {
+  return _mm512_permutex2var_epi16(r.a, load_i(index.at), r.b);
+}
+// 16 bytes of each block.
+template <int kOffset, int kStride>
+TRANSOM_INLINE I packed(const Raw<kStride>& r) {
+  static constexpr WordIndex kIndex = packed_index<kStride>(kOffset);
+  return pick(r, kIndex);
+}
+// A half-precision number of each block, on the block's four lanes.
+template <int kOffset, int kStride>
+TRANSOM_INLINE F halves(const Raw<kStride>& r) {
+  static constexpr WordIndex kIndex = spread_index<kStride>(kOffset);
+  return _mm512_cvtph_ps(_mm512_castsi512_si256(pick(r, kIndex)));
+}
+// Adds 16 where the elements' bits of each block's 32-bit word are set.
+template <int kOffset, int kStride>
+TRANSOM_INLINE Group add_fifth_bits(const Raw<kStride>& r, Group g) {
+  static constexpr WordIndex kIndex = bits_index<kStride>(kOffset);
+  const __m128i bits = _mm512_castsi512_si128(pick(r, kIndex));
+  const I sixteen = set1_i8(16);
+  return {_mm512_mask_add_epi8(g.first, static_cast<__mmask64>(_mm_cvtsi128_si64(bits)), g.first, sixteen),
+          _mm512_mask_add_epi8(g.second, static_cast<__mmask64>(_mm_extract_epi64(bits, 1)), g.second, sixteen)};
+}
+// 32 bytes of two places.
+TRANSOM_INLINE I two(Bytes a, Bytes b) { return join(load32(a), load32(b)); }
 // 32 bytes twice, shifted right by `shift` and by `shift + step`, masked.
 TRANSOM_INLINE I fields(Bytes p, int shift, int step, int mask) {
   const I counts = join(_mm256_set1_epi64x(shift), _mm256_set1_epi64x(shift + step));
   return and_(_mm512_srlv_epi64(_mm512_broadcast_i64x4(load32(p)), counts), mask);
 }
-// `value` where bit `bit` of 32 bytes is set, then where bit + 1 is.
-TRANSOM_INLINE I bit_of(Bytes p, int bit, int value) {
-  const I mask = join(_mm256_set1_epi8(static_cast<char>(1 << bit)), _mm256_set1_epi8(static_cast<char>(2 << bit)));
+// `value` where bit `bit` of 32 bytes is set, then where bit + step is.
+TRANSOM_INLINE I bit_of(Bytes p, int bit, int step, int value) {
+  const I mask = join(_mm256_set1_epi8(static_cast<char>(1 << bit)), _mm256_set1_epi8(static_cast<char>(1 << (bit + step))));
   return _mm512_maskz_mov_epi8(_mm512_test_epi8_mask(_mm512_broadcast_i64x4(load32(p)), mask), set1_i8(value));
 }
-// A half-precision number of each block, on the block's lanes.
-TRANSOM_INLINE F halves(Bytes a, Bytes b) {
-  const __m256i lower = _mm256_set1_epi16(load_as<int16_t>(a));
-  return _mm512_cvtph_ps(_mm256_mask_set1_epi16(lower, 0xff00, load_as<int16_t>(b)));
-}
-TRANSOM_INLINE F per_block(float a, float b) { return _mm512_mask_broadcastss_ps(set1(a), 0xff00, _mm_set_ss(b)); }
-// Two scales of activation blocks, likewise.
-TRANSOM_INLINE F block_scales(const float* d) {
-  const I index = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
-  const __m128 two = _mm_castpd_ps(_mm_load_sd(reinterpret_cast<const double*>(d)));
-  return _mm512_permutexvar_ps(index, _mm512_castps128_ps512(two));
+TRANSOM_INLINE F per_block(const float* s) {  // four floats, each on four lanes
+  const I index = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+  return _mm512_permutexvar_ps(index, _mm512_castps128_ps512(_mm_loadu_ps(s)));
 }
 #else
 TRANSOM_INLINE I and_(I a, int mask) { return _mm256_and_si256(a, set1_i8(mask)); }
@@ -71,63 +120,84 @@ TRANSOM_INLINE I shift_left(I a, int n) { return _mm256_slli_epi16(a, n); }
 TRANSOM_INLINE I shift_right(I a, int n) { return _mm256_srli_epi16(a, n); }
 TRANSOM_INLINE I flip_sign(I v) { return _mm256_xor_si256(v, set1_i8(-128)); }
 TRANSOM_INLINE I look_up(__m128i table, I index) { return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), index); }
-TRANSOM_INLINE I nibbles(Bytes a, Bytes) {
-  const __m128i v = load16(a);
-  return and_(_mm256_inserti128_si256(_mm256_castsi128_si256(v), _mm_srli_epi16(v, 4), 1), 15);
+
+template <int kStride>
+struct Raw {
+  Bytes a, b;
+  bool both;
+  TRANSOM_INLINE explicit Raw(Bytes p) : a(p), b(p + kStride), both(true) {}
+  TRANSOM_INLINE Raw(Bytes p, int blocks) : a(p), b(blocks > 1 ? p + kStride : p), both(blocks > 1) {}
+};
+template <int kOffset, int kStride>
+TRANSOM_INLINE I packed(const Raw<kStride>& r) {
+  return _mm256_inserti128_si256(_mm256_castsi128_si256(load16(r.a + kOffset)), load16(r.b + kOffset), 1);
 }
-TRANSOM_INLINE I bytes32(Bytes a, Bytes) { return load32(a); }
-TRANSOM_INLINE I bits32(Bytes a, Bytes, int value) {
-  const I word = _mm256_set1_epi32(load_as<int32_t>(a));
-  const I spread = _mm256_shuffle_epi8(word, _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303));
+TRANSOM_INLINE F on_halves(float a, float b) { return _mm256_insertf128_ps(set1(a), _mm_set1_ps(b), 1); }
+template <int kOffset, int kStride>
+TRANSOM_INLINE F halves(const Raw<kStride>& r) {
+  return on_halves(f16_scalar(r.a + kOffset), r.both ? f16_scalar(r.b + kOffset) : 0.f);
+}
+template <int kOffset, int kStride>
+TRANSOM_INLINE Group add_fifth_bits(const Raw<kStride>& r, Group g) {
+  const I words = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_set1_epi32(load_as<int32_t>(r.a + kOffset))),
+                                          _mm_set1_epi32(load_as<int32_t>(r.b + kOffset)), 1);
   const I bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201u));
-  return and_(_mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit), value);
+  const auto spread = [&](int64_t low, int64_t high) {
+    const I v = _mm256_shuffle_epi8(words, _mm256_setr_epi64x(low, high, low, high));
+    return and_(_mm256_cmpeq_epi8(_mm256_and_si256(v, bit), bit), 16);
+  };
+  return {or_(g.first, spread(0, 0x0101010101010101)), or_(g.second, spread(0x0202020202020202, 0x0303030303030303))};
 }
+TRANSOM_INLINE I two(Bytes a, Bytes) { return load32(a); }
 TRANSOM_INLINE I fields(Bytes p, int shift, int, int mask) { return and_(shift_right(load32(p), shift), mask); }
-TRANSOM_INLINE I bit_of(Bytes p, int bit, int value) {
+TRANSOM_INLINE I bit_of(Bytes p, int bit, int, int value) {
   const I mask = set1_i8(1 << bit);
   return and_(_mm256_cmpeq_epi8(_mm256_and_si256(load32(p), mask), mask), value);
 }
-TRANSOM_INLINE F halves(Bytes a, Bytes) { return set1(f16_scalar(a)); }
-TRANSOM_INLINE F per_block(float a, float) { return set1(a); }
-TRANSOM_INLINE F block_scales(const float* d) { return set1(*d); }
+TRANSOM_INLINE F per_block(const float* s) { return on_halves(s[0], s[1]); }
 #endif
 
-// --- Blocks of 32.
+TRANSOM_INLINE Group nibbles(I v) { return {and_(v, 15), and_(shift_right(v, 4), 15)}; }
+TRANSOM_INLINE Group look_up(__m128i table, Group g) { return {look_up(table, g.first), look_up(table, g.second)}; }
 
-struct Q4_0 {
-  static constexpr int kElements = 32, kBytes = 18, kBias = 8;
-  static constexpr bool kMin = false;
-  TRANSOM_INLINE static I quants(Bytes a, Bytes b) { return nibbles(a + 2, b + 2); }
-  TRANSOM_INLINE static F scale(Bytes a, Bytes b) { return halves(a, b); }
-  TRANSOM_INLINE static F min(Bytes, Bytes) { return zero(); }
+// --- Blocks of 32. load(p [, blocks]): the raw group; scale and min: each block's on its lanes.
+
+template <int kStride>
+struct Small {
+  static constexpr int kElements = 32, kBytes = kStride;
+  using RawGroup = Raw<kStride>;
 };
-struct Q4_1 {
-  static constexpr int kElements = 32, kBytes = 20, kBias = 0;
+struct Q4_0 : Small<18> {
+  static constexpr Order kOrder = Order::kQuad;
+  static constexpr int kBias = 8;
+  static constexpr bool kMin = false;
+  TRANSOM_INLINE static Group quants(const RawGroup& r) { return nibbles(packed<2>(r)); }
+  TRANSOM_INLINE static F scale(const RawGroup& r) { return halves<0>(r); }
+  TRANSOM_INLINE static F min(const RawGroup&) { return zero(); }
+};
+struct Q4_1 : Small<20> {
+  static constexpr Order kOrder = Order::kQuad;
+  static constexpr int kBias = 0;
   static constexpr bool kMin = true;
-  TRANSOM_INLINE static I quants(Bytes a, Bytes b) { return nibbles(a + 4, b + 4); }
-  TRANSOM_INLINE static F scale(Bytes a, Bytes b) { return halves(a, b); }
-  TRANSOM_INLINE static F min(Bytes a, Bytes b) { return halves(a + 2, b + 2); }
+  TRANSOM_INLINE static Group quants(const RawGroup& r) { return nibbles(packed<4>(r)); }
+  TRANSOM_INLINE static F scale(const RawGroup& r) { return halves<0>(r); }
+  TRANSOM_INLINE static F min(const RawGroup& r) { return halves<2>(r); }
 };
-struct Q5_0 {
-  static constexpr int kElements = 32, kBytes = 22, kBias = 16;
+struct Q5_0 : Small<22> {
+  static constexpr Order kOrder = Order::kQuad;
+  static constexpr int kBias = 16;
   static constexpr bool kMin = false;
-  TRANSOM_INLINE static I quants(Bytes a, Bytes b) { return or_(nibbles(a + 6, b + 6), bits32(a + 2, b + 2, 16)); }
-  TRANSOM_INLINE static F scale(Bytes a, Bytes b) { return halves(a, b); }
-  TRANSOM_INLINE static F min(Bytes, Bytes) { return zero(); }
+  TRANSOM_INLINE static Group quants(const RawGroup& r) { return add_fifth_bits<2>(r, nibbles(packed<6>(r))); }
+  TRANSOM_INLINE static F scale(const RawGroup& r) { return halves<0>(r); }
+  TRANSOM_INLINE static F min(const RawGroup&) { return zero(); }
 };
-struct Q5_1 {
-  static constexpr int kElements = 32, kBytes = 24, kBias = 0;
+struct Q5_1 : Small<24> {
+  static constexpr Order kOrder = Order::kQuad;
+  static constexpr int kBias = 0;
   static constexpr bool kMin = true;
-  TRANSOM_INLINE static I quants(Bytes a, Bytes b) { return or_(nibbles(a + 8, b + 8), bits32(a + 4, b + 4, 16)); }
-  TRANSOM_INLINE static F scale(Bytes a, Bytes b) { return halves(a, b); }
-  TRANSOM_INLINE static F min(Bytes a, Bytes b) { return halves(a + 2, b + 2); }
-};
-struct Q8_0 {
-  static constexpr int kElements = 32, kBytes = 34, kBias = 128;
-  static constexpr bool kMin = false;
-  TRANSOM_INLINE static I quants(Bytes a, Bytes b) { return flip_sign(bytes32(a + 2, b + 2)); }
-  TRANSOM_INLINE static F scale(Bytes a, Bytes b) { return halves(a, b); }
-  TRANSOM_INLINE static F min(Bytes, Bytes) { return zero(); }
+  TRANSOM_INLINE static Group quants(const RawGroup& r) { return add_fifth_bits<4>(r, nibbles(packed<8>(r))); }
+  TRANSOM_INLINE static F scale(const RawGroup& r) { return halves<0>(r); }
+  TRANSOM_INLINE static F min(const RawGroup& r) { return halves<2>(r); }
 };
 
 // Sixteen signed levels, kept as level + 128.
@@ -141,26 +211,71 @@ TRANSOM_INLINE __m128i levels_fp4() {  // E2M1 doubled: 0 1 2 3 4 6 8 12 and the
   return _mm_setr_epi8(k128, k128 + 1, k128 + 2, k128 + 3, k128 + 4, k128 + 6, k128 + 8, k128 + 12, k128, 127, 126, 125,
                        124, 122, 120, 116);
 }
-struct IQ4_NL {
-  static constexpr int kElements = 32, kBytes = 18, kBias = 128;
+struct IQ4_NL : Small<18> {
+  static constexpr Order kOrder = Order::kQuad;
+  static constexpr int kBias = 128;
   static constexpr bool kMin = false;
-  TRANSOM_INLINE static I quants(Bytes a, Bytes b) { return look_up(levels_iq4(), nibbles(a + 2, b + 2)); }
-  TRANSOM_INLINE static F scale(Bytes a, Bytes b) { return halves(a, b); }
-  TRANSOM_INLINE static F min(Bytes, Bytes) { return zero(); }
+  TRANSOM_INLINE static Group quants(const RawGroup& r) { return look_up(levels_iq4(), nibbles(packed<2>(r))); }
+  TRANSOM_INLINE static F scale(const RawGroup& r) { return halves<0>(r); }
+  TRANSOM_INLINE static F min(const RawGroup&) { return zero(); }
+};
+
+// Blocks that are not a whole number of words, or are read in other pieces: pointers to the group's blocks, the last one
+// standing in for those that are not there (their activations are zeros).
+template <int kStride>
+struct Places {
+  Bytes p[kGroupBlocks];
+  TRANSOM_INLINE explicit Places(Bytes first) {
+    for (int i = 0; i < kGroupBlocks; ++i) p[i] = first + i * kStride;
+  }
+  TRANSOM_INLINE Places(Bytes first, int blocks) {
+    for (int i = 0; i < kGroupBlocks; ++i) p[i] = first + (i < blocks ? i : blocks - 1) * kStride;
+  }
 };
 struct MXFP4 {
   static constexpr int kElements = 32, kBytes = 17, kBias = 128;
+  static constexpr Order kOrder = Order::kQuad;
   static constexpr bool kMin = false;
+  using RawGroup = Places<17>;
   TRANSOM_INLINE static float half_scale(uint8_t e) {  // 2^(e - 128): the levels are doubled
     const uint32_t bits = e < 2 ? 0x00200000u << e : static_cast<uint32_t>(e - 1) << 23;
     return load_as<float>(reinterpret_cast<Bytes>(&bits));
   }
-  TRANSOM_INLINE static I quants(Bytes a, Bytes b) { return look_up(levels_fp4(), nibbles(a + 1, b + 1)); }
-  TRANSOM_INLINE static F scale(Bytes a, Bytes b) { return per_block(half_scale(*a), half_scale(*b)); }
-  TRANSOM_INLINE static F min(Bytes, Bytes) { return zero(); }
+  TRANSOM_INLINE static Group quants(const RawGroup& r) {
+    alignas(64) uint8_t packed[kChunk];
+    for (int i = 0; i < kGroupBlocks; ++i) memcpy(packed + 16 * i, r.p[i] + 1, 16);
+    return look_up(levels_fp4(), nibbles(load_i(packed)));
+  }
+  TRANSOM_INLINE static F scale(const RawGroup& r) {
+    float s[kGroupBlocks];
+    for (int i = 0; i < kGroupBlocks; ++i) s[i] = half_scale(*r.p[i]);
+    return per_block(s);
+  }
+  TRANSOM_INLINE static F min(const RawGroup&) { return zero(); }
 };
 
-// --- Blocks of 256. quants(p, g): the chunk that starts with the g-th 32 elements. scales(p, s, m): kGroups floats each.
+// Q8_0 is in pair order: its blocks are 32 whole bytes. Scales come for `first` and for `second`.
+struct Q8_0 {
+  static constexpr int kElements = 32, kBytes = 34, kBias = 128;
+  static constexpr Order kOrder = Order::kPair;
+  static constexpr bool kMin = false;
+  using RawGroup = Places<34>;
+#if defined(__AVX512F__)
+  TRANSOM_INLINE static Group quants(const RawGroup& r) {
+    return {flip_sign(two(r.p[0] + 2, r.p[2] + 2)), flip_sign(two(r.p[1] + 2, r.p[3] + 2))};
+  }
+  TRANSOM_INLINE static F scale(const RawGroup& r, int i) {
+    const __m256i lower = _mm256_set1_epi16(load_as<int16_t>(r.p[i]));
+    return _mm512_cvtph_ps(_mm256_mask_set1_epi16(lower, 0xff00, load_as<int16_t>(r.p[i + 2])));
+  }
+#else
+  TRANSOM_INLINE static Group quants(const RawGroup& r) { return {flip_sign(load32(r.p[0] + 2)), flip_sign(load32(r.p[1] + 2))}; }
+  TRANSOM_INLINE static F scale(const RawGroup& r, int i) { return set1(f16_scalar(r.p[i])); }
+#endif
+};
+
+// --- Blocks of 256. quants(p, b): the group that starts with the b-th 32 elements. scales(p, s, m): one float per kScaled
+// elements each.
 
 TRANSOM_INLINE void store8(float* p, __m256 v) { _mm256_storeu_ps(p, v); }
 TRANSOM_INLINE __m256 floats8(__m128i bytes) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)); }
@@ -176,7 +291,7 @@ TRANSOM_INLINE void six_bit_scales(Bytes p, float* s, float* m) {
   store8(s, _mm256_set1_ps(f16_scalar(p)) * floats8(bytes8(scales)));
   store8(m, _mm256_set1_ps(-f16_scalar(p + 2)) * floats8(bytes8(mins)));
 }
-TRANSOM_INLINE void store_groups(float* s, float d, __m128i scales) {  // 16 signed bytes
+TRANSOM_INLINE void store_scales(float* s, float d, __m128i scales) {  // 16 signed bytes
 #if defined(__AVX512F__)
   storeu(s, set1(d) * to_float(_mm512_cvtepi8_epi32(scales)));
 #else
@@ -186,44 +301,55 @@ TRANSOM_INLINE void store_groups(float* s, float d, __m128i scales) {  // 16 sig
 }
 
 struct Q4_K {
-  static constexpr int kElements = 256, kBytes = 144, kBias = 0, kGroup = 32;
+  static constexpr int kElements = 256, kBytes = 144, kBias = 0, kScaled = 32;
+  static constexpr Order kOrder = Order::kPair;
   static constexpr bool kMin = true;
-  TRANSOM_INLINE static I quants(Bytes p, int g) { return fields(p + 16 + g / 2 * 32, g % 2 * 4, 4, 15); }
+  TRANSOM_INLINE static Group quants(Bytes p, int b) { return nibbles(load_i(p + 16 + 16 * b)); }
   TRANSOM_INLINE static void scales(Bytes p, float* s, float* m) { six_bit_scales(p, s, m); }
 };
 struct Q5_K {
-  static constexpr int kElements = 256, kBytes = 176, kBias = 0, kGroup = 32;
+  static constexpr int kElements = 256, kBytes = 176, kBias = 0, kScaled = 32;
+  static constexpr Order kOrder = Order::kPair;
   static constexpr bool kMin = true;
-  TRANSOM_INLINE static I quants(Bytes p, int g) {
-    return or_(fields(p + 48 + g / 2 * 32, g % 2 * 4, 4, 15), bit_of(p + 16, g, 16));
+  TRANSOM_INLINE static Group quants(Bytes p, int b) {
+    const Group g = nibbles(load_i(p + 48 + 16 * b));
+    return {or_(g.first, bit_of(p + 16, b, 2, 16)), or_(g.second, bit_of(p + 16, b + 1, 2, 16))};
   }
   TRANSOM_INLINE static void scales(Bytes p, float* s, float* m) { six_bit_scales(p, s, m); }
 };
 struct Q6_K {
-  static constexpr int kElements = 256, kBytes = 210, kBias = 32, kGroup = 16;
+  static constexpr int kElements = 256, kBytes = 210, kBias = 32, kScaled = 16;
+  static constexpr Order kOrder = Order::kPair;
   static constexpr bool kMin = false;
-  TRANSOM_INLINE static I quants(Bytes p, int g) {
-    const int half = g / 4, i = g % 4;
-    const I low = and_(shift_right(load_i(p + half * 64 + i % 2 * 32), i / 2 * 4), 15);
-    return or_(low, shift_left(fields(p + 128 + half * 32, i * 2, 2, 3), 4));
+  TRANSOM_INLINE static I half(Bytes p, int b) {
+    const int i = b % 4;
+    const I low = fields(p + b / 4 * 64 + i % 2 * 32, i / 2 * 4, 4, 15);
+    return or_(low, shift_left(fields(p + 128 + b / 4 * 32, i * 2, 4, 3), 4));
   }
-  TRANSOM_INLINE static void scales(Bytes p, float* s, float*) { store_groups(s, f16_scalar(p + 208), load16(p + 192)); }
+  TRANSOM_INLINE static Group quants(Bytes p, int b) { return {half(p, b), half(p, b + 1)}; }
+  TRANSOM_INLINE static void scales(Bytes p, float* s, float*) { store_scales(s, f16_scalar(p + 208), load16(p + 192)); }
 };
 struct Q2_K {
-  static constexpr int kElements = 256, kBytes = 84, kBias = 0, kGroup = 16;
+  static constexpr int kElements = 256, kBytes = 84, kBias = 0, kScaled = 16;
+  static constexpr Order kOrder = Order::kPair;
   static constexpr bool kMin = true;
-  TRANSOM_INLINE static I quants(Bytes p, int g) { return fields(p + 16 + g / 4 * 32, g % 4 * 2, 2, 3); }
+  TRANSOM_INLINE static Group quants(Bytes p, int b) {
+    const Bytes at = p + 16 + b / 4 * 32;
+    return {fields(at, b % 4 * 2, 4, 3), fields(at, b % 4 * 2 + 2, 4, 3)};
+  }
   TRANSOM_INLINE static void scales(Bytes p, float* s, float* m) {
     const __m128i v = load16(p), low = _mm_set1_epi8(15);
-    store_groups(s, f16_scalar(p + 80), _mm_and_si128(v, low));
-    store_groups(m, -f16_scalar(p + 82), _mm_and_si128(_mm_srli_epi16(v, 4), low));
+    store_scales(s, f16_scalar(p + 80), _mm_and_si128(v, low));
+    store_scales(m, -f16_scalar(p + 82), _mm_and_si128(_mm_srli_epi16(v, 4), low));
   }
 };
 struct Q3_K {
-  static constexpr int kElements = 256, kBytes = 110, kBias = 4, kGroup = 16;
+  static constexpr int kElements = 256, kBytes = 110, kBias = 4, kScaled = 16;
+  static constexpr Order kOrder = Order::kPair;
   static constexpr bool kMin = false;
-  TRANSOM_INLINE static I quants(Bytes p, int g) {
-    return or_(fields(p + 32 + g / 4 * 32, g % 4 * 2, 2, 3), bit_of(p, g, 4));
+  TRANSOM_INLINE static Group quants(Bytes p, int b) {
+    const Bytes at = p + 32 + b / 4 * 32;
+    return {or_(fields(at, b % 4 * 2, 4, 3), bit_of(p, b, 2, 4)), or_(fields(at, b % 4 * 2 + 2, 4, 3), bit_of(p, b + 1, 2, 4))};
   }
   TRANSOM_INLINE static void scales(Bytes p, float* s, float*) {  // 6 bits each: 8 bytes of nibbles, then 4 bytes of 2-bit tops
     const uint64_t low = load_as<uint64_t>(p + 96), nibble = 0x0f0f0f0f0f0f0f0f;
@@ -232,15 +358,14 @@ struct Q3_K {
                                         static_cast<int>(high >> 4 & 0x03030303), static_cast<int>(high >> 6 & 0x03030303));
     const __m128i lows = _mm_set_epi64x(static_cast<int64_t>(low >> 4 & nibble), static_cast<int64_t>(low & nibble));
     const __m128i v = _mm_or_si128(lows, _mm_slli_epi16(tops, 4));
-    store_groups(s, f16_scalar(p + 108), _mm_sub_epi8(v, _mm_set1_epi8(32)));
+    store_scales(s, f16_scalar(p + 108), _mm_sub_epi8(v, _mm_set1_epi8(32)));
   }
 };
 struct IQ4_XS {
-  static constexpr int kElements = 256, kBytes = 136, kBias = 128, kGroup = 32;
+  static constexpr int kElements = 256, kBytes = 136, kBias = 128, kScaled = 32;
+  static constexpr Order kOrder = Order::kQuad;
   static constexpr bool kMin = false;
-  TRANSOM_INLINE static I quants(Bytes p, int g) {
-    return look_up(levels_iq4(), nibbles(p + 8 + 16 * g, p + 8 + 16 * (g + 1)));
-  }
+  TRANSOM_INLINE static Group quants(Bytes p, int b) { return look_up(levels_iq4(), nibbles(load_i(p + 8 + 16 * b))); }
   TRANSOM_INLINE static void scales(Bytes p, float* s, float*) {
     const uint32_t high = load_as<uint16_t>(p + 2), low = load_as<uint32_t>(p + 4);
     const float d = f16_scalar(p);
@@ -267,6 +392,25 @@ TRANSOM_INLINE bool with_format(DType t, Call&& f) {
     case DType::kIQ4_XS: return f(IQ4_XS()), true;
     case DType::kMXFP4: return f(MXFP4()), true;
     default: return false;
+  }
+}
+
+// A group's bytes in natural order: kGroupBlocks * 32 of them.
+template <Order kOrder>
+TRANSOM_INLINE void spill(Group g, uint8_t* out) {
+  alignas(64) uint8_t a[kChunk], b[kChunk];
+  store_i(a, g.first);
+  store_i(b, g.second);
+  for (int i = 0; i < kGroupBlocks; ++i) {
+    const auto copy16 = [&](int at, const uint8_t* from) { _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 32 * i + at), load16(from)); };
+    if (kOrder == Order::kQuad) {
+      copy16(0, a + 16 * i);
+      copy16(16, b + 16 * i);
+    } else {
+      const uint8_t* from = (i % 2 ? b : a) + i / 2 * 32;
+      copy16(0, from);
+      copy16(16, from + 16);
+    }
   }
 }
 

@@ -9,135 +9,171 @@
 namespace transom::cpu::TRANSOM_ISA {
 namespace {
 
-// 16-bit activations of one chunk, ordered for the dot product.
+TRANSOM_INLINE I dot_words(I acc, I words, I x) {
 #if defined(__AVX512F__)
-struct X16 {  // q = 256 * high + low, both signed bytes in natural order
-  I high, low;
-};
-TRANSOM_INLINE I dot16(I start, I u, X16 x) {
-  const I h = dot_u8(zero_i(), u, x.high), l = dot_u8(start, u, x.low);
-  return _mm512_add_epi32(_mm512_slli_epi32(h, 8), l);
-}
+  return _mm512_dpwssd_epi32(acc, words, x);
 #else
-struct X16 {  // elements 0-7 and 16-23, then 8-15 and 24-31: as unpacking bytes within 128-bit halves orders them
-  I high, low;
-};
-TRANSOM_INLINE I dot16(I start, I u, X16 x) {
-  const I a = _mm256_madd_epi16(_mm256_unpacklo_epi8(u, zero_i()), x.high);
-  const I b = _mm256_madd_epi16(_mm256_unpackhi_epi8(u, zero_i()), x.low);
-  return _mm256_add_epi32(start, _mm256_add_epi32(a, b));
-}
+  return _mm256_add_epi32(acc, _mm256_madd_epi16(words, x));
 #endif
-TRANSOM_INLINE X16 load_x(const std::byte* q, int64_t chunk) {
-  const std::byte* p = q + chunk * 2 * kChunk;
-  return {load_i(p), load_i(p + kChunk)};
+}
+TRANSOM_INLINE I even_bytes(I v) {
+#if defined(__AVX512F__)
+  return _mm512_and_si512(v, _mm512_set1_epi16(255));
+#else
+  return _mm256_and_si256(v, _mm256_set1_epi16(255));
+#endif
+}
+TRANSOM_INLINE I odd_bytes(I v) { return shift_right(v, 8); }
+
+// A group's activations: for the even and odd bytes of Group::first, then of Group::second.
+struct X16 {
+  I v[4];
+};
+TRANSOM_INLINE X16 load_x(const std::byte* q, int64_t group) {
+  const std::byte* p = q + group * 4 * kChunk;
+  return {{load_i(p), load_i(p + kChunk), load_i(p + 2 * kChunk), load_i(p + 3 * kChunk)}};
+}
+// The words of a group, and their dot products with activations: of both halves, or of one (0: first, 1: second).
+struct Words {
+  I v[4];
+  TRANSOM_INLINE explicit Words(Group g) : v{even_bytes(g.first), odd_bytes(g.first), even_bytes(g.second), odd_bytes(g.second)} {}
+};
+TRANSOM_INLINE I dot_half(I start, const I* words, const I* x) { return dot_words(dot_words(start, words[0], x[0]), words[1], x[1]); }
+TRANSOM_INLINE I dot_group(I start, const Words& w, const X16& x) { return dot_half(dot_half(start, w.v, x.v), w.v + 2, x.v + 2); }
+// value * Σ activations, on the lanes of dot_half or (both halves) dot_group.
+TRANSOM_INLINE I times_sum(int value, const I* x, int count) {
+#if defined(__AVX512F__)
+  const I words = _mm512_set1_epi16(static_cast<short>(value));
+#else
+  const I words = _mm256_set1_epi16(static_cast<short>(value));
+#endif
+  I sum = zero_i();
+  for (int i = 0; i < count; ++i) sum = dot_words(sum, words, x[i]);
+  return sum;
 }
 
 struct XRow {
-  const std::byte* q;
+  const std::byte* q[2];  // by Order
   const float *d, *s32, *s16;
 };
 TRANSOM_INLINE XRow x_row(const LinearX& x, int64_t t) {
-  const int64_t blocks = x.padded / 32;
-  return {x.q16 + t * x.padded * 2, x.d + t * blocks, x.s32 + t * blocks, x.s16 + t * blocks * 2};
+  const int64_t blocks = x.padded / 32, at = t * x.padded * 2;
+  return {{x.q16[0] + at, x.q16[1] + at}, x.d + t * blocks, x.s32 + t * blocks, x.s16 + t * blocks * 2};
+}
+// Scales of pair order's halves: of blocks 0 and 2, or 1 and 3, of a group (with 32-byte vectors: of block 0, or 1).
+TRANSOM_INLINE F pair_scales(const float* d, int half) {
+#if defined(__AVX512F__)
+  const I index = _mm512_add_epi32(_mm512_set_epi32(2, 2, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0), set1_i32(half));
+  return _mm512_permutexvar_ps(index, _mm512_castps128_ps512(_mm_loadu_ps(d)));
+#else
+  return set1(d[half]);
+#endif
 }
 
 // Weight rows whose dot products run side by side, so that latencies hide and activations are loaded once.
 template <int T>
-constexpr int kRowsAtOnce = kWide ? (T <= 2 ? 4 : 2) : (T == 1 ? 4 : T == 2 ? 2 : 1);
+constexpr int kRowsAtOnce = kWide ? 4 : (T == 1 ? 4 : T == 2 ? 2 : 1);
 
-// sums[t][r]: R rows from w on, T activation rows; blocks of 32.
+// acc[r][t] of R rows from w on and T activation rows; blocks of 32.
 template <class Fmt, int R, int T>
 TRANSOM_INLINE void dot_small(Bytes w, int64_t row_bytes, const XRow* x, int64_t blocks, F (&acc)[R][T]) {
-  constexpr int kPer = kChunk / 32;
-  for (int r = 0; r < R; ++r)
-    for (int t = 0; t < T; ++t) acc[r][t] = zero();
-  const auto step = [&](int64_t b, int64_t second) {
+  using Raw = typename Fmt::RawGroup;
+  constexpr bool kQuad = Fmt::kOrder == Order::kQuad;
+  const auto step = [&](int64_t b, auto&& load_raw) {
+    I start[T][2];
+    F dx[T][2], xsum[T];
     X16 xq[T];
-    I start[T];
-    F dx[T], xsum[T];
     for (int t = 0; t < T; ++t) {
-      xq[t] = load_x(x[t].q, b / kPer);
-      dx[t] = block_scales(x[t].d + b);
-      start[t] = Fmt::kBias ? sub_i32(zero_i(), dot16(zero_i(), set1_i8(Fmt::kBias), xq[t])) : zero_i();
-      if (Fmt::kMin) xsum[t] = to_float(dot16(zero_i(), set1_i8(1), xq[t]));
+      xq[t] = load_x(x[t].q[kQuad ? 0 : 1], b / kGroupBlocks);
+      const float* d = x[t].d + b;
+      if (kQuad) dx[t][0] = per_block(d);
+      else dx[t][0] = pair_scales(d, 0), dx[t][1] = pair_scales(d, 1);
+      for (int h = 0; h < (kQuad ? 1 : 2); ++h)
+        start[t][h] = Fmt::kBias ? sub_i32(zero_i(), times_sum(Fmt::kBias, xq[t].v + 2 * h, kQuad ? 4 : 2)) : zero_i();
+      if (Fmt::kMin) xsum[t] = to_float(times_sum(1, xq[t].v, 4)) * dx[t][0];
     }
     for (int r = 0; r < R; ++r) {
-      const Bytes a = w + r * row_bytes + b * Fmt::kBytes, c = a + second;
-      _mm_prefetch(reinterpret_cast<const char*>(a + R * row_bytes), _MM_HINT_T0);
-      const I q = Fmt::quants(a, c);
-      const F scale = Fmt::scale(a, c), min = Fmt::min(a, c);
-      for (int t = 0; t < T; ++t) {
-        F v = to_float(dot16(start[t], q, xq[t])) * scale;
-        if (Fmt::kMin) v = fma(min, xsum[t], v);
-        acc[r][t] = fma(v, dx[t], acc[r][t]);
+      const Bytes p = w + r * row_bytes + b * Fmt::kBytes;
+      _mm_prefetch(reinterpret_cast<const char*>(p + R * row_bytes), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(p + R * row_bytes + 64), _MM_HINT_T0);
+      const Raw raw = load_raw(p);
+      const Words q(Fmt::quants(raw));
+      if constexpr (kQuad) {
+        const F scale = Fmt::scale(raw), min = Fmt::min(raw);
+        for (int t = 0; t < T; ++t) {
+          acc[r][t] = fma(to_float(dot_group(start[t][0], q, xq[t])) * dx[t][0], scale, acc[r][t]);
+          if (Fmt::kMin) acc[r][t] = fma(min, xsum[t], acc[r][t]);
+        }
+      } else {
+        for (int h = 0; h < 2; ++h) {
+          const F scale = Fmt::scale(raw, h);
+          for (int t = 0; t < T; ++t)
+            acc[r][t] = fma(to_float(dot_half(start[t][h], q.v + 2 * h, xq[t].v + 2 * h)) * dx[t][h], scale, acc[r][t]);
+        }
       }
     }
   };
   int64_t b = 0;
-  for (; b + kPer <= blocks; b += kPer) step(b, (kPer - 1) * Fmt::kBytes);
-  if (b < blocks) step(b, 0);
+  for (; b + kGroupBlocks <= blocks; b += kGroupBlocks) step(b, [](Bytes p) { return Raw(p); });
+  if (b < blocks) step(b, [&](Bytes p) { return Raw(p, static_cast<int>(blocks - b)); });
 }
 
-// The scale of each lane of the chunk that starts with the g-th 32 elements, from a block's group scales.
-template <int kGroup>
-struct GroupScales;
-template <>
-struct GroupScales<32> {
-  __m256 s;
-  static constexpr int kCount = 8;
-  TRANSOM_INLINE GroupScales(const float* groups, const float* dx) : s(_mm256_loadu_ps(groups) * _mm256_loadu_ps(dx)) {}
-#if defined(__AVX512F__)
-  TRANSOM_INLINE F at(int g) const {
-    const I lane = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
-    return _mm512_permutexvar_ps(_mm512_add_epi32(lane, set1_i32(g)), _mm512_castps256_ps512(s));
-  }
-  TRANSOM_INLINE static F fma_sums(const float* m, const float* sums, F acc) {
-    return fma(_mm512_maskz_loadu_ps(0xff, m), _mm512_maskz_loadu_ps(0xff, sums), acc);
-  }
-#else
-  TRANSOM_INLINE F at(int g) const { return _mm256_permutevar8x32_ps(s, set1_i32(g)); }
-  TRANSOM_INLINE static F fma_sums(const float* m, const float* sums, F acc) { return fma(loadu(m), loadu(sums), acc); }
-#endif
-};
-template <>
-struct GroupScales<16> {
-  static constexpr int kCount = 16;
+// A block's scales times the activations' scales, and where a group's dot products want them.
+template <class Fmt>
+struct Scales {
+  static constexpr int kCount = 256 / Fmt::kScaled;
 #if defined(__AVX512F__)
   F s;
-  TRANSOM_INLINE GroupScales(const float* groups, const float* dx) {
+  TRANSOM_INLINE Scales(const float* groups, const float* dx) {
+    if (kCount == 8) {  // as wide as it was stored: a wider load would wait for the store
+      s = _mm512_castps256_ps512(_mm256_loadu_ps(groups) * _mm256_loadu_ps(dx));
+      return;
+    }
     const I twice = _mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
     s = loadu(groups) * _mm512_permutexvar_ps(twice, _mm512_castps256_ps512(_mm256_loadu_ps(dx)));
   }
-  TRANSOM_INLINE F at(int g) const {
-    const I lane = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
-    return _mm512_permutexvar_ps(_mm512_add_epi32(lane, set1_i32(2 * g)), s);
+  TRANSOM_INLINE F pick(I lane, int first) const { return _mm512_permutexvar_ps(_mm512_add_epi32(lane, set1_i32(first)), s); }
+  TRANSOM_INLINE F quad(int b) const { return pick(_mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0), b); }
+  TRANSOM_INLINE F pair(int b) const {  // blocks b and b + 2
+    if (kCount == 8) return pick(_mm512_set_epi32(2, 2, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0), b);
+    return pick(_mm512_set_epi32(5, 5, 5, 5, 4, 4, 4, 4, 1, 1, 1, 1, 0, 0, 0, 0), 2 * b);
   }
-  TRANSOM_INLINE static F fma_sums(const float* m, const float* sums, F acc) { return fma(loadu(m), loadu(sums), acc); }
 #else
   F s[2];
-  TRANSOM_INLINE GroupScales(const float* groups, const float* dx) {
+  TRANSOM_INLINE Scales(const float* groups, const float* dx) {
     const F d = loadu(dx);
+    if (kCount == 8) {
+      s[0] = s[1] = loadu(groups) * d;
+      return;
+    }
     s[0] = loadu(groups) * _mm256_permutevar8x32_ps(d, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
     s[1] = loadu(groups + 8) * _mm256_permutevar8x32_ps(d, _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7));
   }
-  TRANSOM_INLINE F at(int g) const {
+  TRANSOM_INLINE F quad(int b) const { return _mm256_permutevar8x32_ps(s[0], _mm256_setr_epi32(b, b, b, b, b + 1, b + 1, b + 1, b + 1)); }
+  TRANSOM_INLINE F pair(int b) const {
+    if (kCount == 8) return _mm256_permutevar8x32_ps(s[0], set1_i32(b));
     const I lane = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
-    return _mm256_permutevar8x32_ps(s[g / 4], _mm256_add_epi32(lane, set1_i32(2 * (g % 4))));
-  }
-  TRANSOM_INLINE static F fma_sums(const float* m, const float* sums, F acc) {
-    return fma(loadu(m + 8), loadu(sums + 8), fma(loadu(m), loadu(sums), acc));
+    return _mm256_permutevar8x32_ps(s[b / 4], _mm256_add_epi32(lane, set1_i32(2 * (b % 4))));
   }
 #endif
 };
+// acc + m[i] * sums[i] for count (8 or 16) numbers.
+template <int kCount>
+TRANSOM_INLINE F fma_sums(const float* m, const float* sums, F acc) {
+#if defined(__AVX512F__)
+  if (kCount == 16) return fma(loadu(m), loadu(sums), acc);
+  return fma(_mm512_zextps256_ps512(_mm256_loadu_ps(m)), _mm512_zextps256_ps512(_mm256_loadu_ps(sums)), acc);
+#else
+  acc = fma(loadu(m), loadu(sums), acc);
+  return kCount == 16 ? fma(loadu(m + 8), loadu(sums + 8), acc) : acc;
+#endif
+}
 
 // Likewise for blocks of 256. A bias is a minimum of -bias * scale.
 template <class Fmt, int R, int T>
 TRANSOM_INLINE void dot_super(Bytes w, int64_t row_bytes, const XRow* x, int64_t blocks, F (&acc)[R][T]) {
-  using Scales = GroupScales<Fmt::kGroup>;
-  constexpr int kPer = kChunk / 32;
-  for (int r = 0; r < R; ++r)
-    for (int t = 0; t < T; ++t) acc[r][t] = zero();
+  constexpr bool kQuad = Fmt::kOrder == Order::kQuad;
+  constexpr int kCount = Scales<Fmt>::kCount;
   for (int64_t b = 0; b < blocks; ++b)
     for (int r = 0; r < R; ++r) {
       const Bytes p = w + r * row_bytes + b * Fmt::kBytes;
@@ -145,20 +181,23 @@ TRANSOM_INLINE void dot_super(Bytes w, int64_t row_bytes, const XRow* x, int64_t
         _mm_prefetch(reinterpret_cast<const char*>(p + R * row_bytes + line), _MM_HINT_T0);
       alignas(64) float s[16], m[16];
       Fmt::scales(p, s, m);
-      if (!Fmt::kMin)
-        for (int i = 0; i < Scales::kCount; i += 8)
-          store8(m + i, _mm256_loadu_ps(s + i) * _mm256_set1_ps(-static_cast<float>(Fmt::kBias)));
-      for (int t = 0; t < T; ++t) {
-        const float* sums = Fmt::kGroup == 32 ? x[t].s32 + 8 * b : x[t].s16 + 16 * b;
-        acc[r][t] = Scales::fma_sums(m, sums, acc[r][t]);
-      }
-      I q[8 / kPer];
-      for (int g = 0; g < 8; g += kPer) q[g / kPer] = Fmt::quants(p, g);
-      for (int t = 0; t < T; ++t) {
-        const Scales scales(s, x[t].d + 8 * b);
-        for (int g = 0; g < 8; g += kPer) {
-          const F v = to_float(dot16(zero_i(), q[g / kPer], load_x(x[t].q, (8 * b + g) / kPer)));
-          acc[r][t] = fma(v, scales.at(g), acc[r][t]);
+      if constexpr (!Fmt::kMin && kCount == kLanes)
+        storeu(m, loadu(s) * set1(-static_cast<float>(Fmt::kBias)));
+      else if constexpr (!Fmt::kMin)
+        for (int i = 0; i < kCount; i += 8) store8(m + i, _mm256_loadu_ps(s + i) * _mm256_set1_ps(-static_cast<float>(Fmt::kBias)));
+      for (int t = 0; t < T; ++t)
+        acc[r][t] = fma_sums<kCount>(m, kCount == 8 ? x[t].s32 + 8 * b : x[t].s16 + 16 * b, acc[r][t]);
+      for (int g = 0; g < 8; g += kGroupBlocks) {
+        const Words q(Fmt::quants(p, g));
+        for (int t = 0; t < T; ++t) {
+          const Scales<Fmt> scales(s, x[t].d + 8 * b);
+          const X16 xq = load_x(x[t].q[kQuad ? 0 : 1], (8 * b + g) / kGroupBlocks);
+          if constexpr (kQuad) {
+            acc[r][t] = fma(to_float(dot_group(zero_i(), q, xq)), scales.quad(g), acc[r][t]);
+          } else {
+            acc[r][t] = fma(to_float(dot_half(zero_i(), q.v, xq.v)), scales.pair(g), acc[r][t]);
+            acc[r][t] = fma(to_float(dot_half(zero_i(), q.v + 2, xq.v + 2)), scales.pair(g + 1), acc[r][t]);
+          }
         }
       }
     }
@@ -167,6 +206,8 @@ TRANSOM_INLINE void dot_super(Bytes w, int64_t row_bytes, const XRow* x, int64_t
 template <class Fmt, int R, int T>
 void dot_rows(const WeightView& w, int64_t n, const XRow* x, float (&out)[T][kOutRows], int64_t at) {
   F acc[R][T];
+  for (auto& row : acc)
+    for (F& a : row) a = zero();
   const Bytes p = reinterpret_cast<Bytes>(w.data) + n * w.row_bytes;
   if constexpr (Fmt::kElements == 32)
     dot_small<Fmt, R, T>(p, w.row_bytes, x, w.cols / 32, acc);
@@ -198,56 +239,62 @@ void gemv_format(const LinearTile& g) {
   }
 }
 
-// Thirty-two activations to 16-bit integers: d = largest / 32512, which keeps both bytes within a signed byte.
-void quantize_block(const float* x, std::byte* chunk, int64_t at, float* d, float* s32, float* s16) {
-  constexpr int kVectors = 32 / kLanes;
-  F v[kVectors], top = zero();
-  for (int i = 0; i < kVectors; ++i) top = max(top, abs(v[i] = loadu(x + i * kLanes)));
+// Thirty-two activations to 16-bit integers, d = largest / 32767, written as the orders want them: evens (elements 0, 2 …
+// of the first half block), odds, and those of the second half.
+struct Quantized {
+  __m128i even[2], odd[2];
+  float d, sums[2];
+};
+TRANSOM_INLINE __m256i words_of(const float* x, float inverse, float* sum) {  // 16 of them
+  const __m256 scale = _mm256_set1_ps(inverse);
+  const __m256i a = _mm256_cvtps_epi32(_mm256_loadu_ps(x) * scale), b = _mm256_cvtps_epi32(_mm256_loadu_ps(x + 8) * scale);
+  __m256i total = _mm256_add_epi32(a, b);
+  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
+  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+  *sum = static_cast<float>(_mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1))));
+  return _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
+}
+Quantized quantize_block(const float* x) {
+  F top = zero();
+  for (int i = 0; i < 32; i += kLanes) top = max(top, abs(loadu(x + i)));
   const float most = largest(top);
-  *d = most * (1.f / 32512);
-  const float inverse = most > 0 ? 32512 / most : 0.f;
-  alignas(64) int32_t q[32];
-  int32_t sums[2] = {0, 0};
-  for (int i = 0; i < kVectors; ++i) {
-#if defined(__AVX512F__)
-    store_i(q + i * kLanes, _mm512_cvtps_epi32(v[i] * set1(inverse)));
-#else
-    store_i(q + i * kLanes, _mm256_cvtps_epi32(v[i] * set1(inverse)));
-#endif
+  Quantized q;
+  q.d = most * (1.f / 32767);
+  const float inverse = most > 0 ? 32767 / most : 0.f;
+  const __m256i apart = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15, 0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6,
+                                         7, 10, 11, 14, 15);
+  for (int h = 0; h < 2; ++h) {
+    const __m256i w = _mm256_permute4x64_epi64(_mm256_shuffle_epi8(words_of(x + 16 * h, inverse, q.sums + h), apart), 0xd8);
+    q.even[h] = _mm256_castsi256_si128(w);
+    q.odd[h] = _mm256_extracti128_si256(w, 1);
+    q.sums[h] *= q.d;
   }
-  for (int i = 0; i < 32; ++i) sums[i / 16] += q[i];
-  s16[0] = *d * static_cast<float>(sums[0]);
-  s16[1] = *d * static_cast<float>(sums[1]);
-  *s32 = *d * static_cast<float>(sums[0] + sums[1]);
-#if defined(__AVX512F__)
-  for (int i = 0; i < 2; ++i) {
-    const I whole = load_i(q + 16 * i), high = _mm512_srai_epi32(_mm512_add_epi32(whole, set1_i32(128)), 8);
-    std::byte* p = chunk + at + 16 * i;
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(high));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 64), _mm512_cvtepi32_epi8(_mm512_sub_epi32(whole, _mm512_slli_epi32(high, 8))));
-  }
-#else
-  const auto pack = [&](int i) { return _mm256_permute4x64_epi64(_mm256_packs_epi32(load_i(q + i), load_i(q + i + 8)), 0xd8); };
-  const I a = pack(0), b = pack(16);  // 0-15, 16-31
-  store_i(chunk + 2 * at, _mm256_permute2x128_si256(a, b, 0x20));
-  store_i(chunk + 2 * at + 32, _mm256_permute2x128_si256(a, b, 0x31));
-#endif
+  return q;
 }
 
 void quantize_row(const LinearX& x, const ConstView& v, int64_t t) {
-  const XRow out = x_row(x, t);
   const In in = in_row(v, t);
-  for (int64_t c = 0; c < x.padded; c += 64) {
-    float f[64];
-    for (int64_t i = 0; i < 64; i += kLanes) {
-      const int64_t n = smaller(kLanes, x.cols - c - i);
-      storeu(f + i, n > 0 ? load(in, c + i, n) : zero());
+  const int64_t blocks = x.padded / 32;
+  const auto put = [](std::byte* p, __m128i w) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), w); };
+  for (int64_t b = 0; b < blocks; ++b) {
+    float f[32];
+    for (int64_t i = 0; i < 32; i += kLanes) {
+      const int64_t n = smaller(kLanes, x.cols - 32 * b - i);
+      storeu(f + i, n > 0 ? load(in, 32 * b + i, n) : zero());
     }
-    for (int64_t i = 0; i < 2; ++i) {
-      const int64_t b = c / 32 + i;
-      std::byte* q = const_cast<std::byte*>(out.q) + c * 2;
-      quantize_block(f + 32 * i, q, 32 * i, const_cast<float*>(out.d) + b, const_cast<float*>(out.s32) + b,
-                     const_cast<float*>(out.s16) + 2 * b);
+    const Quantized q = quantize_block(f);
+    x.d[t * blocks + b] = q.d;
+    x.s32[t * blocks + b] = q.sums[0] + q.sums[1];
+    x.s16[2 * (t * blocks + b)] = q.sums[0];
+    x.s16[2 * (t * blocks + b) + 1] = q.sums[1];
+    const int64_t group = t * x.padded * 2 + b / kGroupBlocks * 4 * kChunk, i = b % kGroupBlocks;
+    if (std::byte* p = x.q16[0]) {
+      p += group + 16 * i;
+      for (int h = 0; h < 2; ++h) put(p + 2 * h * kChunk, q.even[h]), put(p + (2 * h + 1) * kChunk, q.odd[h]);
+    }
+    if (std::byte* p = x.q16[1]) {
+      p += group + i % 2 * 2 * kChunk + i / 2 * 32;
+      for (int h = 0; h < 2; ++h) put(p + 16 * h, q.even[h]), put(p + kChunk + 16 * h, q.odd[h]);
     }
   }
 }
@@ -264,10 +311,14 @@ void prepare_x(const LinearX& x, const ConstView& v, int64_t t) {
   };
   if (x.f32 && x.f32 != v.data) fill({x.f32 + t * x.f32_stride, DType::kF32});
   if (x.bf16) fill({x.bf16 + t * x.padded, DType::kBF16});
-  if (x.q16) quantize_row(x, v, t);
+  if (x.q16[0] || x.q16[1]) quantize_row(x, v, t);
 }
 
-Form gemv_form(DType t) { return with_format(t, [](auto) {}) ? Form::kQ16 : Form::kF32; }
+Form gemv_form(DType t) {
+  Form form = Form::kF32;
+  with_format(t, [&](auto f) { form = decltype(f)::kOrder == Order::kQuad ? Form::kQ16Quad : Form::kQ16Pair; });
+  return form;
+}
 
 void gemv(const LinearTile& g) {
   if (!with_format(g.weight->dtype, [&](auto f) { gemv_format<decltype(f)>(g); })) gemv_float(g);

@@ -19,12 +19,13 @@ int64_t align(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 // Lays the forms out in memory; with a null base it only counts.
 struct Forms {
-  bool f32 = false, bf16 = false, q16 = false;
+  bool f32 = false, bf16 = false, quad = false, pair = false;
 
   void add(Form f) {
     f32 |= f == Form::kF32;
     bf16 |= f == Form::kBF16;
-    q16 |= f == Form::kQ16;
+    quad |= f == Form::kQ16Quad;
+    pair |= f == Form::kQ16Pair;
   }
   int64_t place(LinearX& x, const ConstView& v, std::byte* base) const {
     int64_t used = 0;
@@ -33,17 +34,18 @@ struct Forms {
       used += align(bytes);
       return p;
     };
-    const int64_t rows = v.rows, padded = (v.cols + 63) / 64 * 64;
+    const int64_t rows = v.rows, padded = (v.cols + 127) / 128 * 128;
     x = {.rows = rows, .cols = v.cols, .padded = padded};
     if (f32) {
       const bool as_is = v.dtype == DType::kF32 && v.cols == padded;
       x.f32 = as_is ? static_cast<float*>(const_cast<void*>(v.data)) : reinterpret_cast<float*>(take(rows * padded * 4));
       x.f32_stride = as_is ? v.stride : padded;
     }
-    if (bf16) x.bf16 = reinterpret_cast<uint16_t*>(take(rows * padded * 2));
-    if (q16) {
+    if (bf16) x.bf16 = reinterpret_cast<uint16_t*>(take((rows + kSpareRows) * padded * 2));
+    if (quad) x.q16[0] = take(rows * padded * 2);
+    if (pair) x.q16[1] = take(rows * padded * 2);
+    if (quad || pair) {
       const int64_t blocks = padded / 32;
-      x.q16 = take(rows * padded * 2);
       x.d = reinterpret_cast<float*>(take(rows * blocks * 4));
       x.s32 = reinterpret_cast<float*>(take(rows * blocks * 4));
       x.s16 = reinterpret_cast<float*>(take(rows * blocks * 8));

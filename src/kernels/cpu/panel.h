@@ -57,22 +57,34 @@ constexpr size_t gemm_scratch() {
          kTokenBlock * kPanel * sizeof(float);
 }
 
-template <class Type, int M>
-TRANSOM_INLINE void multiply_rows(const LinearTile& g, int64_t t, int64_t k0, int64_t depth,
-                                  const typename Type::Element* panel, float* sums) {
-  F acc[M][2];
-  for (int i = 0; i < M; ++i) {
-    acc[i][0] = k0 ? loadu(sums + i * kPanel) : zero();
-    acc[i][1] = k0 ? loadu(sums + i * kPanel + kLanes) : zero();
+// sums[t - t0] += x[t, k0 .. k0 + depth) · panel for rows [t0, t1), Tile::multiply<M> at a time; k0 = 0 starts from zero.
+template <class Tile, int M>
+TRANSOM_INLINE int64_t multiply_rows(const LinearX& x, int64_t t, int64_t t1, int64_t k0, int64_t depth,
+                                     const typename Tile::Element* panel, float* sums) {
+  for (; t + M <= t1; t += M, sums += M * kPanel) {
+    F acc[M][2];
+    for (int i = 0; i < M; ++i) {
+      acc[i][0] = k0 ? loadu(sums + i * kPanel) : zero();
+      acc[i][1] = k0 ? loadu(sums + i * kPanel + kLanes) : zero();
+    }
+    Tile::template multiply<M>(x, t, k0, depth, panel, acc);
+    for (int i = 0; i < M; ++i) {
+      storeu(sums + i * kPanel, acc[i][0]);
+      storeu(sums + i * kPanel + kLanes, acc[i][1]);
+    }
   }
-  Type::template multiply<M>(*g.x, t, k0, depth, panel, acc);
-  for (int i = 0; i < M; ++i) {
-    storeu(sums + i * kPanel, acc[i][0]);
-    storeu(sums + i * kPanel + kLanes, acc[i][1]);
-  }
+  return t;
+}
+template <class Tile, int M>
+void multiply_tiles(const LinearX& x, int64_t t0, int64_t t1, int64_t k0, int64_t depth, const typename Tile::Element* panel,
+                    float* sums) {
+  int64_t t = multiply_rows<Tile, M>(x, t0, t1, k0, depth, panel, sums);
+  t = multiply_rows<Tile, 4>(x, t, t1, k0, depth, panel, sums + (t - t0) * kPanel);
+  multiply_rows<Tile, 1>(x, t, t1, k0, depth, panel, sums + (t - t0) * kPanel);
 }
 
-template <class Type, int M>
+// Type: kDepth, Element, unpack(weight, n, count, k0, depth, rows, panel), run(x, t0, t1, k0, depth, panel, sums).
+template <class Type>
 void gemm_panel(const LinearTile& g) {
   using Element = typename Type::Element;
   Element* panel = reinterpret_cast<Element*>(g.scratch);
@@ -86,10 +98,7 @@ void gemm_panel(const LinearTile& g) {
       for (int64_t k0 = 0; k0 < cols; k0 += Type::kDepth) {
         const int64_t depth = smaller(Type::kDepth, cols - k0);
         if (t0 == g.t0 || cols > Type::kDepth) Type::unpack(*g.weight, n, count, k0, depth, rows, panel);
-        int64_t t = t0;
-        for (; t + M <= t1; t += M) multiply_rows<Type, M>(g, t, k0, depth, panel, sums + (t - t0) * kPanel);
-        for (; t + 4 <= t1; t += 4) multiply_rows<Type, 4>(g, t, k0, depth, panel, sums + (t - t0) * kPanel);
-        for (; t < t1; ++t) multiply_rows<Type, 1>(g, t, k0, depth, panel, sums + (t - t0) * kPanel);
+        Type::run(*g.x, t0, t1, k0, depth, panel, sums);
       }
       for (int64_t t = t0; t < t1; ++t) finish_row(g.out, t, n, count, sums + (t - t0) * kPanel);
     }

@@ -11,19 +11,22 @@ namespace transom::cpu {
 // How a linear kernel reads activations.
 //   kF32   as float
 //   kBF16  as bfloat16
-//   kQ16   as 16-bit integers in blocks of 32: x = d[block] * q. Dot products with a block of quantized weights are then
-//          exact integer sums. (8-bit activations cost a small model a KL divergence of 3e-3; 16 bits cost next to nothing.)
-enum class Form : uint8_t { kF32, kBF16, kQ16 };
+//   kQ16…  as 16-bit integers in blocks of 32: x = d[block] * q, in one of two orders (formats.h). Dot products with a
+//          block of quantized weights are then exact integer sums. (8-bit activations cost a small model a KL divergence
+//          of 3e-3 to 4e-3; 16 bits cost next to nothing.)
+enum class Form : uint8_t { kF32, kBF16, kQ16Quad, kQ16Pair };
 
 // The activations of one linear call, [rows, cols], in the forms that its segments read; the others are null. Rows are
-// padded with zeros to `padded` columns, a multiple of 64; a row of f32 starts every f32_stride elements.
+// padded with zeros to `padded` columns, a multiple of 128; a row of f32 starts every f32_stride elements.
+// The memory of bf16 goes on for kSpareRows further rows, whose values do not matter.
+constexpr int64_t kSpareRows = 31;
 struct LinearX {
   int64_t rows, cols, padded;
   float* f32;
   int64_t f32_stride;
   uint16_t* bf16;
-  std::byte* q16;          // 2 bytes an element, in the instruction set's own order
-  float *d, *s32, *s16;    // of q16: scale of each 32; d * sum of q over each 32 and each 16
+  std::byte* q16[2];     // quad and pair order, 2 bytes an element
+  float *d, *s32, *s16;  // of q16: scale of each 32; d * sum of q over each 32 and each 16
 };
 
 constexpr int64_t kAttentionRows = 32;      // rows of one call
@@ -85,5 +88,6 @@ struct Primitives {
 const Primitives& avx2_primitives();
 const Primitives& avx512_primitives();
 void add_avx512bf16(Primitives&);
+void add_amx(Primitives&);
 
 }  // namespace transom::cpu

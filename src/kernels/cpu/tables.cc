@@ -17,7 +17,7 @@ Primitives make_primitives(Level level) {
   if (level == Level::kAvx2) return avx2_primitives();
   Primitives p = avx512_primitives();
   if (level == Level::kAvx512) return p;
-  add_avx512bf16(p);
+  level == Level::kAmx ? add_amx(p) : add_avx512bf16(p);
   return p;
 }
 
@@ -161,6 +161,8 @@ struct Entry {
   const Kernels& (*table)();
 };
 constexpr Entry kEntries[] = {
+    {"amx", Level::kAmx, table<Level::kAmx, false>},
+    {"amx+deterministic", Level::kAmx, table<Level::kAmx, true>},
     {"avx512bf16", Level::kAvx512Bf16, table<Level::kAvx512Bf16, false>},
     {"avx512bf16+deterministic", Level::kAvx512Bf16, table<Level::kAvx512Bf16, true>},
     {"avx512", Level::kAvx512, table<Level::kAvx512, false>},
