@@ -4,6 +4,7 @@
 
 #include <histedit.h>
 #include <langinfo.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,32 +25,53 @@ volatile std::sig_atomic_t g_line_interrupted = 0;  // a signal handler can reac
 
 void on_interrupt(int) { g_line_interrupted = 1; }
 
-// SIGINT while a line is read: no restart of read(), so that it returns at once.
+// SIGINT while a line is read: held back except while waiting for a key, so that it cannot slip in between a look at the
+// flag and the wait.
 class InterruptedReads {
  public:
   InterruptedReads() {
     g_line_interrupted = 0;
+    sigset_t interrupt;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    sigprocmask(SIG_BLOCK, &interrupt, &old_mask_);
     struct sigaction action = {};
     action.sa_handler = on_interrupt;
     sigaction(SIGINT, &action, &old_);
   }
-  ~InterruptedReads() { sigaction(SIGINT, &old_, nullptr); }
+  ~InterruptedReads() {
+    sigaction(SIGINT, &old_, nullptr);
+    sigprocmask(SIG_SETMASK, &old_mask_, nullptr);  // one that came meanwhile goes to the program's own handler now
+  }
 
  private:
   struct sigaction old_ = {};
+  sigset_t old_mask_ = {};
 };
 
-// One character of the terminal: 1, or 0 at the end of input, or -1 when a signal came.
+// Waits for a byte: 1, or 0 at the end of input, or -1 when Ctrl-C came.
+int read_byte(char* out) {
+  sigset_t open;
+  sigprocmask(SIG_SETMASK, nullptr, &open);
+  sigdelset(&open, SIGINT);
+  for (;;) {
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+    const int ready = ppoll(&input, 1, nullptr, &open);
+    if (g_line_interrupted) return -1;
+    if (ready < 0 && errno == EINTR) continue;  // the window changed its size
+    const ssize_t n = ready < 0 ? -1 : ::read(STDIN_FILENO, out, 1);
+    if (n < 0 && errno == EINTR) continue;
+    return n == 1 ? 1 : 0;
+  }
+}
+
+// One character of the terminal; results as read_byte's.
 int read_character(EditLine*, wchar_t* out) {
   std::mbstate_t state = {};
   for (;;) {
     char byte = 0;
-    const ssize_t n = ::read(STDIN_FILENO, &byte, 1);
-    if (n == 0) return 0;
-    if (n < 0) {
-      if (errno == EINTR && !g_line_interrupted) continue;  // the window changed its size
-      return -1;
-    }
+    const int got = read_byte(&byte);
+    if (got != 1) return got;
     const size_t used = std::mbrtowc(out, &byte, 1, &state);
     if (used == static_cast<size_t>(-2)) continue;  // more bytes to come
     if (used == static_cast<size_t>(-1)) *out = L'\xfffd';
@@ -105,6 +127,7 @@ struct LineEditor::Impl {
     el_wset(editor, EL_EDITOR, L"emacs");
     el_wset(editor, EL_HIST, history_w, history);
     el_wset(editor, EL_GETCFN, read_character);
+    el_wset(editor, EL_SETTY, L"-d", L"+noflsh", nullptr);  // Ctrl-C must not throw away keys that poll() has announced
     el_wset(editor, EL_BIND, L"^R", L"em-inc-search-prev", nullptr);
     el_source(editor, nullptr);
   }

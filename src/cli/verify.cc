@@ -28,8 +28,12 @@ constexpr double kTie = 1e-3;      // logits closer than this: either token is r
 constexpr double kFastKl = 2e-3;   // mean divergence that the fast kernels may have
 constexpr size_t kLongest = 32;    // tokens of a sequence that is compared
 const std::vector<std::string> kTexts = {
-    "The capital of France is", "def add(a, b):\n    return a + b  # two numbers\n",
-    "Na\u00efve caf\u00e9 \u2014 \u6771\u4eac\u306f\u65e5\u672c\u306e\u9996\u90fd\u3067\u3059\u3002 \U0001F30A  two  spaces, 3.14159 & <b>tags</b>!", " ", "The tide comes in, and the tide goes out again."};
+    "The capital of France is",
+    "def add(a, b):\n    return a + b  # two numbers\n",
+    "Na\u00efve caf\u00e9 \u2014 \u6771\u4eac\u306f\u65e5\u672c\u306e\u9996\u90fd\u3067\u3059\u3002 "
+    "\U0001F30A  two  spaces, 3.14159 & <b>tags</b>!",
+    " ",
+    "The tide comes in, and the tide goes out again."};
 
 struct Row {
   std::string what, compared;

@@ -43,11 +43,13 @@ class Chat : public testing::Test {
 };
 
 // The answer to messages, by another way: render, tokenize, generate from ids.
-std::string expected_answer(const nlohmann::ordered_json& messages) {
+std::string expected_answer(const nlohmann::ordered_json& messages, std::vector<std::string> more = {}) {
   const std::string text = ChatTemplate::load(kModel).render(messages, {});
   std::string ids;
   for (int32_t id : Tokenizer::load(kModel).encode(text, false)) ids += (ids.empty() ? "" : ",") + std::to_string(id);
-  const Result r = run_transom({"generate", kModel, "--ids", ids, "--temperature", "0", "--max-tokens", "12", "--json"});
+  std::vector<std::string> args = {"generate", kModel, "--ids", ids, "--temperature", "0", "--max-tokens", "12", "--json"};
+  args.insert(args.end(), more.begin(), more.end());
+  const Result r = run_transom(args);
   EXPECT_EQ(r.code, 0) << r.err;
   return nlohmann::json::parse(r.out)["text"].get<std::string>();
 }
@@ -143,14 +145,17 @@ TEST_F(Chat, ATerminalEditsLinesKeepsHistoryAndEndsWithCtrlD) {
 }
 
 TEST_F(Chat, CtrlCStopsTheAnswerAndNotTheProgram) {
-  // Without end tokens the answer to this runs to the end of the context, thousands of steps away.
+  // Without end tokens the answer runs to the end of the context, hundreds of steps away.
+  const std::string start = expected_answer({{{"role", "user"}, {"content", "Hello"}}}, {"--ignore-eos"}).substr(0, 2);
   Terminal t(TRANSOM_BINARY, {"chat", kModel, "--temperature", "0", "--ignore-eos", "--threads", "1", "--kernels", "ref"},
              {{"XDG_STATE_HOME", dir_.string()}});
   ASSERT_TRUE(t.wait_for("> ")) << t.screen();
   for (int i = 0; i < 3; ++i) {
     t.type("Hello\r");
-    ASSERT_TRUE(t.wait_for("Hello\r\n")) << t.screen();
+    ASSERT_TRUE(t.wait_for("Hello\r\n" + start)) << t.screen();
     t.type("\x03");
+    ASSERT_TRUE(t.wait_for("> ")) << t.screen();
+    t.type("/new\r");
     ASSERT_TRUE(t.wait_for("> ")) << t.screen();
   }
   t.type("/exit\r");
