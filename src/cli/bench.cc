@@ -132,7 +132,7 @@ int run(const CommonOptions& common, const BenchFlags& f) {
 
 void add_bench_command(CLI::App& app, CommonOptions& common) {
   auto f = std::make_shared<BenchFlags>();
-  CLI::App& c = add_command(app, common, "bench", "prefill and decode speed, load time, share of the machine's measured limits",
+  CLI::App& c = add_command(app, common, "bench", "Prefill and decode speed, load time, share of the machine's measured limits",
                             [&common, f] { return run(common, *f); });
   add_model_argument(c, common);
   add_model_flags(c, common);

@@ -40,7 +40,7 @@ int run(const CommonOptions& common, const EmbedFlags& f) {
 
 void add_embed_command(CLI::App& app, CommonOptions& common) {
   auto f = std::make_shared<EmbedFlags>();
-  CLI::App& c = add_command(app, common, "embed", "sentence embeddings, pooled and normalized as the model's files say",
+  CLI::App& c = add_command(app, common, "embed", "Sentence embeddings, pooled and normalized as the model's files say",
                             [&common, f] { return run(common, *f); });
   add_model_argument(c, common);
   add_model_flags(c, common);

@@ -50,7 +50,7 @@ int run(const CommonOptions& common, bool tensors) {
 
 void add_inspect_command(CLI::App& app, CommonOptions& common) {
   auto tensors = std::make_shared<bool>(false);
-  CLI::App& c = add_command(app, common, "inspect", "architecture, parameters, dtypes, sizes, state per token, placement",
+  CLI::App& c = add_command(app, common, "inspect", "Architecture, parameters, dtypes, sizes, state per token, placement",
                             [&common, tensors] { return run(common, *tensors); });
   add_model_argument(c, common);
   add_model_flags(c, common);

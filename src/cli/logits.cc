@@ -46,7 +46,7 @@ int run(const CommonOptions& common, const LogitsOptions& o) {
 
 void add_logits_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<LogitsOptions>();
-  CLI::App& c = add_command(app, common, "logits", "raw next-token logits for every position of given ids", [&common, o] { return run(common, *o); });
+  CLI::App& c = add_command(app, common, "logits", "Raw next-token logits for every position of given ids", [&common, o] { return run(common, *o); });
   add_model_argument(c, common);
   add_model_flags(c, common);
   add_json_flag(c, common);
