@@ -128,7 +128,7 @@ class Matrix {
 };
 
 // Half a step of the type, relative to the value at most.
-inline double rounding(DType t) { return t == DType::kF32 ? 0x1p-24 : t == DType::kBF16 ? 0x1p-9 : 0x1p-12; }
+inline double rounding(DType t) { return t == DType::kF32 ? 0x1p-24 : t == DType::kBF16 ? 0x1p-8 : 0x1p-11; }
 
 // |device - reference| <= relative * max(|reference|, magnitude) + a step of the type.
 inline void expect_close(const Matrix& m, double relative, double magnitude) {

@@ -35,7 +35,9 @@ void fill_zero(void* dst, size_t bytes, Stream& s) {
 void require_device() {
   constexpr const char* kWhere = "--device cuda";
   constexpr int kOldest = 75;  // compute capability that this build has code for
-  int count = 0, device = 0, major = 0, minor = 0;
+  int count = 0, device = 0, major = 0, minor = 0, driver = 0;
+  if (cudaDriverGetVersion(&driver) == cudaSuccess && driver == 0)
+    fail(Code::kUnsupported, kWhere, "expected a CUDA device, got no NVIDIA driver (libcuda.so.1)");
   if (const cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess)
     fail(Code::kUnsupported, kWhere, "expected a CUDA device, got: {}", cudaGetErrorString(error));
   if (count == 0) fail(Code::kUnsupported, kWhere, "expected a CUDA device, got none");
