@@ -73,8 +73,16 @@ void check_unread(const Config& config, Model::Impl& m) {
 }
 
 const Kernels& choose_kernels(const ModelOptions& o) {
-  if (o.device.starts_with("cuda")) return kernels_by_name("cuda");
+  if (o.device == "cuda" || o.device == "cuda:0") {
+    if (o.kernels != "auto" && o.kernels != "cuda")
+      fail(Code::kInvalidArgument, "--kernels", "expected auto or cuda on a CUDA device, got {}", o.kernels);
+    if (o.stream_weights) fail(Code::kUnsupported, "--stream-weights", "expected --device cpu, got {}: streaming to a device is not there yet", o.device);
+    return kernels_by_name("cuda");  // one order of summation whatever the step: always deterministic
+  }
+  if (o.device.starts_with("cuda:"))
+    fail(Code::kUnsupported, "--device", "expected cuda or cuda:0, got {} (CUDA_VISIBLE_DEVICES chooses another device)", o.device);
   if (o.device != "auto" && o.device != "cpu") fail(Code::kInvalidArgument, "--device", "expected auto, cpu or cuda[:N], got {}", o.device);
+  if (o.kernels == "cuda") fail(Code::kInvalidArgument, "--kernels", "expected a CPU table, got cuda; --device cuda runs on a GPU");
   std::string name = o.kernels == "auto" ? std::string(available_kernels().front()) : o.kernels;
   if (o.deterministic && name != "ref" && !name.ends_with("+deterministic")) name += "+deterministic";
   return kernels_by_name(name);
@@ -209,7 +217,9 @@ nlohmann::ordered_json Model::describe() const {
   d["state_bytes_per_token"] = state;
   d["state"] = layers;
   d["placement"] = {{"kernels", m.kernels->name}, {"activations", name(m.dtype)}, {"threads", m.team->size()},
-                    {"weights", m.options.stream_weights ? "streamed from disk, block by block" : "mapped as stored"}};
+                    {"weights", m.options.stream_weights       ? "streamed from disk, block by block"
+                                : m.kernels->host_memory       ? "mapped as stored"
+                                                               : "copied to the device as stored"}};
   d["generation"] = m.generation.describe();
   d["warnings"] = m.warnings;
   d["tensors"] = tensors;

@@ -31,6 +31,7 @@ std::vector<std::string_view> available_kernels() {
 }
 
 const Kernels& kernels_by_name(std::string_view name) {
+  if (name == "cuda") return cuda_kernels();
   const std::vector<std::string_view> names = available_kernels();
   if (name == "auto") name = names.front();
   if (name == "ref") return ref_kernels();

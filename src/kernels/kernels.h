@@ -261,6 +261,9 @@ struct Kernels {
 
 // Naive, double accumulation; every row present. The oracle of all tests.
 const Kernels& ref_kernels();
+// Plain CUDA kernels for inference (no training rows). Error{kUnsupported}: this build has none, or the driver's reason why
+// there is no device.
+const Kernels& cuda_kernels();
 // By name: "auto" (the best CPU table of this machine), "ref", "avx2", "avx512", "amx" …, "cuda"; Error{kUnsupported}
 // says what this machine and build have. Rows that a CPU table lacks are filled with ref's.
 const Kernels& kernels_by_name(std::string_view name);

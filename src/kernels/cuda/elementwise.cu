@@ -1,0 +1,76 @@
+// Element-wise rows: one thread an element. Equations: kernels.h and ref/elementwise.cc.
+#include "kernels/cuda/device.cuh"
+
+namespace transom::cuda {
+namespace {
+
+__device__ float sigmoid(float x) { return 1.f / (1.f + expf(-x)); }
+
+__device__ float activate(Activation act, float x) {
+  constexpr float kSqrtHalf = 0.70710678f, kSqrt2OverPi = 0.79788456f, kGeluCubic = 0.044715f;
+  switch (act) {
+    case Activation::kSilu: return x * sigmoid(x);
+    case Activation::kGelu: return 0.5f * x * (1.f + erff(x * kSqrtHalf));
+    case Activation::kGeluTanh: return 0.5f * x * (1.f + tanhf(kSqrt2OverPi * (x + kGeluCubic * x * x * x)));
+    case Activation::kRelu: return fmaxf(x, 0.f);
+    case Activation::kTanh: return tanhf(x);
+    case Activation::kSigmoid: return sigmoid(x);
+    case Activation::kQuickGelu: return x * sigmoid(1.702f * x);
+  }
+  return x;
+}
+
+__global__ void act_mul_kernel(const ActMulArgs a) {
+  const int64_t t = element_row(), c = element_column();
+  if (c >= a.y.cols) return;
+  const float y = activate(a.act, load(a.gate, t, c));
+  store(a.y, t, c, a.up.data ? y * load(a.up, t, c) : y);
+}
+
+__global__ void axpby_kernel(const AxpbyArgs a) {
+  const int64_t t = element_row(), c = element_column();
+  if (c >= a.y.cols) return;
+  const float ax = a.a * load(a.x, t, c);
+  store(a.y, t, c, a.b != 0.f ? fmaf(a.b, load(a.y, t, c), ax) : ax);
+}
+
+__global__ void softcap_kernel(const SoftcapArgs a) {
+  const int64_t t = element_row(), c = element_column();
+  if (c < a.y.cols) store(a.y, t, c, a.cap * tanhf(load(a.x, t, c) / a.cap));
+}
+
+__global__ void gather_rows_kernel(const GatherRowsArgs a) {
+  const int64_t t = element_row(), c = element_column();
+  if (c < a.y.cols) store(a.y, t, c, load(a.x, a.rows[t], c));
+}
+
+template <class Args>
+void launch(void (*kernel)(const Args), const Args& a, Stream& s, const char* op) {
+  if (a.y.rows == 0 || a.y.cols == 0) return;
+  kernel<<<element_grid(a.y.rows, a.y.cols), kColumns, 0, stream_of(s)>>>(a);
+  launched(op);
+}
+
+}  // namespace
+
+void act_mul(const ActMulArgs& a, Stream& s) {
+  expect_activations("act_mul", {a.gate.dtype, a.up.dtype, a.y.dtype});
+  launch(act_mul_kernel, a, s, "act_mul");
+}
+
+void axpby(const AxpbyArgs& a, Stream& s) {
+  expect_activations("axpby", {a.x.dtype, a.y.dtype});
+  launch(axpby_kernel, a, s, "axpby");
+}
+
+void softcap(const SoftcapArgs& a, Stream& s) {
+  expect_activations("softcap", {a.x.dtype, a.y.dtype});
+  launch(softcap_kernel, a, s, "softcap");
+}
+
+void gather_rows(const GatherRowsArgs& a, Stream& s) {
+  expect_activations("gather_rows", {a.x.dtype, a.y.dtype});
+  launch(gather_rows_kernel, a, s, "gather_rows");
+}
+
+}  // namespace transom::cuda
