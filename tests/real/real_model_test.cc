@@ -94,6 +94,18 @@ TEST_P(RealModel, LogitsEqualTransformers) {
   EXPECT_LT(d.largest, 1e-3);
 }
 
+// Plain prompts as the file's own vocabulary splits them (with BOS where it says so), and answers as text.
+TEST_P(RealModel, TokenizerEqualsTransformers) {
+  const Tokenizer tokenizer = Tokenizer::load(path_);
+  for (const Json& c : read_json_file(golden_ + "/greedy.json").at("cases")) {
+    const auto prompt = c.at("prompt").get<std::string>();
+    const auto ids = c.at("ids").get<std::vector<int32_t>>();
+    const bool rendered = prompt.find("<|im_start|>") != std::string::npos;
+    if (prompt != "@kl_text") EXPECT_EQ(tokenizer.encode(prompt, !rendered), ids) << prompt;
+    EXPECT_EQ(tokenizer.decode(c.at("tokens").get<std::vector<int32_t>>()), c.at("text").get<std::string>()) << prompt;
+  }
+}
+
 // All prompts through one engine, as a server would run them.
 TEST_P(RealModel, GreedyTokensEqualTransformers) {
   const Json golden = read_json_file(golden_ + "/greedy.json");
