@@ -137,13 +137,13 @@ void add_bench_command(CLI::App& app, CommonOptions& common) {
   add_model_argument(c, common);
   add_model_flags(c, common);
   add_json_flag(c, common);
-  c.add_option("--pp", f->pp, "prompt tokens of the prefill (0: none)")->check(CLI::NonNegativeNumber)->capture_default_str();
-  c.add_option("--tg", f->tg, "tokens of the decode (0: none)")->check(CLI::NonNegativeNumber)->capture_default_str();
-  c.add_option("--batch", f->batch, "sequences decoded together")->check(CLI::PositiveNumber)->capture_default_str();
-  c.add_option("--prompt", f->prompt, "tokens in the state before the decode")->check(CLI::PositiveNumber)->capture_default_str();
-  c.add_option("--rounds", f->rounds, "counted rounds, after one warm-up")->check(CLI::PositiveNumber)->capture_default_str();
-  c.add_flag("--attention", f->attention, "compare the attention implementations");
-  c.add_flag("--no-limits", f->no_limits, "do not probe the machine");
+  c.add_option("--pp", f->pp, "Prompt tokens of the prefill (0: none)")->check(CLI::NonNegativeNumber)->capture_default_str();
+  c.add_option("--tg", f->tg, "Tokens of the decode (0: none)")->check(CLI::NonNegativeNumber)->capture_default_str();
+  c.add_option("--batch", f->batch, "Sequences decoded together")->check(CLI::PositiveNumber)->capture_default_str();
+  c.add_option("--prompt", f->prompt, "Tokens in the state before the decode")->check(CLI::PositiveNumber)->capture_default_str();
+  c.add_option("--rounds", f->rounds, "Counted rounds, after one warm-up")->check(CLI::PositiveNumber)->capture_default_str();
+  c.add_flag("--attention", f->attention, "Compare the attention implementations");
+  c.add_flag("--no-limits", f->no_limits, "Do not probe the machine");
 }
 
 }  // namespace transom::cli

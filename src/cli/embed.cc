@@ -45,11 +45,11 @@ void add_embed_command(CLI::App& app, CommonOptions& common) {
   add_model_argument(c, common);
   add_model_flags(c, common);
   add_json_flag(c, common);
-  c.add_option("-t,--text", f->texts, "texts to embed");
-  c.add_option("--ids", f->ids, "token ids instead of text: 1,2,3 (one argument a text)");
-  add_choice(c, "--pooling", f->pooling, {"auto", "mean", "cls", "last", "none"}, "how token states become one vector");
-  c.add_flag("--normalize", f->normalize, "scale to length 1");
-  c.add_flag("--no-normalize", f->no_normalize, "leave the length");
+  c.add_option("-t,--text", f->texts, "Texts to embed")->type_name("TEXT");
+  c.add_option("--ids", f->ids, "Token ids instead of text: 1,2,3 (one argument a text)")->type_name("IDS");
+  add_choice(c, "--pooling", f->pooling, {"auto", "mean", "cls", "last", "none"}, "How token states become one vector");
+  c.add_flag("--normalize", f->normalize, "Scale to length 1");
+  c.add_flag("--no-normalize", f->no_normalize, "Leave the length");
 }
 
 }  // namespace transom::cli

@@ -55,7 +55,7 @@ void add_inspect_command(CLI::App& app, CommonOptions& common) {
   add_model_argument(c, common);
   add_model_flags(c, common);
   add_json_flag(c, common);
-  c.add_flag("--tensors", *tensors, "list every tensor");
+  c.add_flag("--tensors", *tensors, "List every tensor");
 }
 
 }  // namespace transom::cli

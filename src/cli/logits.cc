@@ -50,12 +50,12 @@ void add_logits_command(CLI::App& app, CommonOptions& common) {
   add_model_argument(c, common);
   add_model_flags(c, common);
   add_json_flag(c, common);
-  c.add_option("--ids", o->ids, "token ids: 1,2,3")->required();
-  c.add_option("--decoder-ids", o->decoder_ids, "the decoder's ids (encoder-decoder models)");
-  c.add_flag("--last", o->last, "only the last position");
-  c.add_flag("--cached", o->cached, "one token a step through the KV cache, instead of one pass");
-  c.add_option("--chunk", o->chunk, "N tokens a step through the KV cache")->check(CLI::PositiveNumber);
-  c.add_option("--out", o->out, "write float32 [T, V] to this .npy file");
+  c.add_option("--ids", o->ids, "Token ids: 1,2,3")->type_name("IDS")->required();
+  c.add_option("--decoder-ids", o->decoder_ids, "The decoder's ids (encoder-decoder models)")->type_name("IDS");
+  c.add_flag("--last", o->last, "Only the last position");
+  c.add_flag("--cached", o->cached, "One token a step through the KV cache, instead of one pass");
+  c.add_option("--chunk", o->chunk, "N tokens a step through the KV cache")->type_name("N")->check(CLI::PositiveNumber);
+  c.add_option("--out", o->out, "Write float32 [T, V] to this .npy file")->type_name("F.npy");
 }
 
 }  // namespace transom::cli

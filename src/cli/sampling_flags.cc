@@ -52,7 +52,7 @@ SamplingParams SamplingFlags::over(const SamplingParams& defaults) const {
 void add_sampling_flags(CLI::App& c, SamplingFlags& f) {
   constexpr const char* kGroup = "Sampling (defaults: the model's own, see inspect)";
   const auto add = [&](const char* flag, auto& target, const char* description, const char* type) {
-    c.add_option(flag, target, description)->type_name(type)->group(kGroup);
+    c.add_option(flag, target, description)->type_name(type)->allow_extra_args(false)->group(kGroup);
   };
   add("--max-tokens", f.max_tokens, "Tokens to generate at most", "N");
   add("--temperature", f.temperature, "Logits are divided by it; 0 is greedy", "T");
