@@ -74,11 +74,18 @@ TRANSOM_INLINE F pair_scales(const float* d, int half) {
 template <int T>
 constexpr int kRowsAtOnce = kWide ? 4 : (T == 1 ? 4 : T == 2 ? 2 : 1);
 
+// How far ahead of the R rows being read to prefetch: whole groups of R rows, some 4 KiB at least, because a row may be
+// short; or, where rows are long, just further along each.
+TRANSOM_INLINE int64_t prefetch_distance(int64_t rows_bytes) {
+  return rows_bytes >= 16384 ? 2048 : rows_bytes * (1 + 4095 / (rows_bytes + 1));
+}
+
 // acc[r][t] of R rows from w on and T activation rows; blocks of 32.
 template <class Fmt, int R, int T>
 TRANSOM_INLINE void dot_small(Bytes w, int64_t row_bytes, const XRow* x, int64_t blocks, F (&acc)[R][T]) {
   using Raw = typename Fmt::RawGroup;
   constexpr bool kQuad = Fmt::kOrder == Order::kQuad;
+  const int64_t ahead = prefetch_distance(R * row_bytes);
   const auto step = [&](int64_t b, auto&& load_raw) {
     I start[T][2];
     F dx[T][2], xsum[T];
@@ -94,8 +101,8 @@ TRANSOM_INLINE void dot_small(Bytes w, int64_t row_bytes, const XRow* x, int64_t
     }
     for (int r = 0; r < R; ++r) {
       const Bytes p = w + r * row_bytes + b * Fmt::kBytes;
-      _mm_prefetch(reinterpret_cast<const char*>(p + R * row_bytes), _MM_HINT_T0);
-      _mm_prefetch(reinterpret_cast<const char*>(p + R * row_bytes + 64), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(p + ahead), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(p + ahead + 64), _MM_HINT_T0);
       const Raw raw = load_raw(p);
       const Words q(Fmt::quants(raw));
       if constexpr (kQuad) {
@@ -174,11 +181,12 @@ template <class Fmt, int R, int T>
 TRANSOM_INLINE void dot_super(Bytes w, int64_t row_bytes, const XRow* x, int64_t blocks, F (&acc)[R][T]) {
   constexpr bool kQuad = Fmt::kOrder == Order::kQuad;
   constexpr int kCount = Scales<Fmt>::kCount;
+  const int64_t ahead = prefetch_distance(R * row_bytes);
   for (int64_t b = 0; b < blocks; ++b)
     for (int r = 0; r < R; ++r) {
       const Bytes p = w + r * row_bytes + b * Fmt::kBytes;
       for (int line = 0; line < Fmt::kBytes; line += 64)
-        _mm_prefetch(reinterpret_cast<const char*>(p + R * row_bytes + line), _MM_HINT_T0);
+        _mm_prefetch(reinterpret_cast<const char*>(p + ahead + line), _MM_HINT_T0);
       alignas(64) float s[16], m[16];
       Fmt::scales(p, s, m);
       if constexpr (!Fmt::kMin && kCount == kLanes)
