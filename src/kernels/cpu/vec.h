@@ -111,7 +111,7 @@ TRANSOM_INLINE HalfI to_bf16(F v) {
 }
 TRANSOM_INLINE F load_part(const float* p, int64_t n) {
   float t[8] = {};
-  for (int64_t i = 0; i < n; ++i) t[i] = p[i];
+  memcpy(t, p, sizeof(float) * n);  // p may be misaligned
   return loadu(t);
 }
 TRANSOM_INLINE HalfI load_half_part(const uint16_t* p, int64_t n) {

@@ -7,8 +7,13 @@
 namespace transom {
 namespace {
 
-void copy(void* dst, const void* src, size_t bytes, Stream&) { std::memcpy(dst, src, bytes); }
-void fill_zero(void* dst, size_t bytes, Stream&) { std::memset(dst, 0, bytes); }
+// An empty array may be null.
+void copy(void* dst, const void* src, size_t bytes, Stream&) {
+  if (bytes > 0) std::memcpy(dst, src, bytes);
+}
+void fill_zero(void* dst, size_t bytes, Stream&) {
+  if (bytes > 0) std::memset(dst, 0, bytes);
+}
 
 }  // namespace
 
