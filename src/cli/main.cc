@@ -36,7 +36,9 @@ int parse_and_run(CLI::App& app, CommonOptions& common, int argc, char** argv) {
     return common.exit_code;
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(e);  // --help, --version
-    report(e.what(), kUsage);
+    std::string message = e.what();
+    if (message.rfind("--model-path is", 0) == 0) message.replace(0, 12, "MODEL");  // people leave out the argument
+    report(message, kUsage);
     const auto chosen = app.get_subcommands();
     return report("see: transom " + (chosen.empty() ? "" : chosen.front()->get_name() + " ") + "--help", kUsage);
   } catch (const UsageError& e) {

@@ -52,6 +52,15 @@ TEST(Surface, WrongUsageExitsWithTwoAndLeavesStdoutEmpty) {
                          "--log-level", "debug"}).code, 0);
 }
 
+TEST(Surface, AnAbsentModelIsCalledModelAndFlagsBeforeItDoNotSwallowIt) {
+  const Result absent = run_transom({"generate", "-p", "Hello"});
+  EXPECT_EQ(absent.code, 2);
+  EXPECT_THAT(absent.err, HasSubstr("transom: MODEL is required\n"));
+  const Result r = run_transom({"generate", "--stop", "END", "/no/such/model", "-p", "Hello"});
+  EXPECT_EQ(r.code, 1);
+  EXPECT_THAT(r.err, HasSubstr("/no/such/model: no such file"));
+}
+
 TEST(Surface, AFailingCommandExitsWithOneAndSaysWhyOnStderr) {
   const Result r = run_transom({"serve", "some/model", "--port", "1"});
   EXPECT_EQ(r.code, 1);
