@@ -126,15 +126,17 @@ Value do_reverse(Env& env, Args& args) {
 }
 
 struct Keyed {
-  std::vector<Value> key;
+  std::vector<Value> key;  // several are compared as a list is: equal ones are skipped, even those that have no order
   Value item;
 };
+enum class Key : bool { kValue, kList };
 
 // sorted(items, key, reverse): stable both ways.
-void sort_keyed(Env& env, std::vector<Keyed>& items, bool reverse) {
+void sort_keyed(Env& env, std::vector<Keyed>& items, Key kind, bool reverse) {
   env.work(items.size() * sizeof(Keyed));
   if (reverse) std::reverse(items.begin(), items.end());
   stable_sort_values(items, [&](const Keyed& a, const Keyed& b) {
+    if (kind == Key::kValue) return less(env, a.key[0], b.key[0]);
     for (size_t i = 0; i < a.key.size(); ++i) {
       if (a.key[i].same(b.key[i]) || equal_counted(env, a.key[i], b.key[i])) continue;
       return less(env, a.key[i], b.key[i]);
@@ -169,7 +171,7 @@ Value do_sort(Env& env, Args& args) {
     for (const AttributePath& p : paths) k.key.push_back(fold ? ignore_case(env, p.get(env, v)) : p.get(env, v));
     keyed.push_back(std::move(k));
   }
-  sort_keyed(env, keyed, int_arg(b, 1, 0) != 0);  // as sorted(), an int and nothing else
+  sort_keyed(env, keyed, Key::kList, int_arg(b, 1, 0) != 0);  // as sorted(), an int and nothing else
   return items_of(env, keyed);
 }
 
@@ -185,7 +187,7 @@ Value do_dictsort(Env& env, Args& args) {
     const Value& key = by == "key" ? k : v;
     keyed.push_back({{fold ? ignore_case(env, key) : key}, env.tuple({k, v})});
   }
-  sort_keyed(env, keyed, int_arg(b, 3, 0) != 0);
+  sort_keyed(env, keyed, Key::kValue, int_arg(b, 3, 0) != 0);
   return items_of(env, keyed);
 }
 
@@ -243,7 +245,7 @@ Value do_groupby(Env& env, Args& args) {
     const Value found = path.get(env, v, otherwise);
     keyed.push_back({{fold ? ignore_case(env, found) : found}, v});
   }
-  sort_keyed(env, keyed, false);
+  sort_keyed(env, keyed, Key::kValue, false);
   std::vector<Value> out;
   for (size_t i = 0; i < keyed.size();) {
     const size_t first = i;

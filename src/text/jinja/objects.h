@@ -35,6 +35,7 @@ struct DictView : Object {
   Value iterate(Env& env) override;
   int64_t length(Env&) override { return static_cast<int64_t>(dict.dict().entries.size()); }
   Value reversed(Env& env) override;
+  bool hashable() const override { return kind == Kind::kValues; }
   Value dict;
   Kind kind;
 };

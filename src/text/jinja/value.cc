@@ -131,7 +131,9 @@ size_t hash_value(const Value& v) {
       for (const Value& e : v.items()) h = (h ^ hash_value(e)) * 1000003;
       return h;
     }
-    case Type::kObject: return std::hash<const void*>{}(v.obj());
+    case Type::kObject:
+      if (v.object().hashable()) return std::hash<const void*>{}(v.obj());
+      [[fallthrough]];
     default: raise(Exc::kType, "unhashable type: '" + type_name(v) + "'");
   }
 }

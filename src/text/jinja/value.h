@@ -197,6 +197,7 @@ struct Object : Obj {
   virtual Value iterate(Env& env);                  // a new Iterator; missing when not iterable
   virtual int64_t length(Env& env);                 // -1: has no len()
   virtual bool has_getitem() const { return false; }
+  virtual bool hashable() const { return true; }
   virtual Value reversed(Env& env);                 // missing when not reversible
 };
 
