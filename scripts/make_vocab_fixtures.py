@@ -2,9 +2,10 @@
 """Writes tests/text/data/vocab/: texts, tiny vocabularies of the formats that are not tokenizer.json, and golden ids.
 
 Made with sentencepiece 0.2.3, tiktoken 0.14.0, tokenizers 0.23.3 and gguf 0.19.0 (the tests need none of them).
-Run from the repository root: python scripts/make_vocab_fixtures.py [--gemma3 tokenizer.json] [--smollm2 FILE.gguf]
+Run from the repository root: python scripts/make_vocab_fixtures.py [--fuzz-seeds] [--gemma3 tokenizer.json] [--smollm2 FILE.gguf]
 
-The two options write golden ids of real vocabularies: Gemma 3's from its tokenizer.json, SmolLM2's from its GGUF file's
+--fuzz-seeds writes the seeds of two fuzz targets instead. The WordPiece trainer breaks ties at random: vocab.txt differs
+from run to run. The other two options write golden ids of real vocabularies: Gemma 3's from its tokenizer.json, SmolLM2's from its GGUF file's
 tokens and merges in the pipeline of its tokenizer.json (digits one by one, then GPT-2's byte level).
 """
 import argparse
@@ -13,6 +14,7 @@ import io
 import json
 import pathlib
 import random
+import struct
 
 import sentencepiece
 import tiktoken
@@ -266,11 +268,85 @@ def real_vocabularies(corpus, gemma3, smollm2):
         write_lines(OUT / "smollm2_ids.jsonl", [t.encode(x).ids for x in corpus])
 
 
+def fuzz_seeds():
+    """fuzz/corpus/sentencepiece and fuzz/corpus/vocabulary: the smallest file of each kind."""
+    corpus = pathlib.Path("fuzz/corpus")
+    lines = ["a b aa ab abc", "hello hello world", "sea shells"] * 3
+    (corpus / "sentencepiece").mkdir(parents=True, exist_ok=True)
+    (corpus / "vocabulary").mkdir(parents=True, exist_ok=True)
+    rules = pathlib.Path("rules.tsv")
+    rules.write_text("41\t61\nC4\t61 65\nFF21 FF22\t61 62\n")
+    identity = dict(normalization_rule_name="identity")
+    for name, options in {
+            "bpe": dict(model_type="bpe", vocab_size=30, **identity),
+            "bpe_bytes": dict(model_type="bpe", vocab_size=290, byte_fallback=True, user_defined_symbols=["<x>"], add_dummy_prefix=False, **identity),
+            "unigram": dict(model_type="unigram", vocab_size=25, **identity),
+            "unigram_suffix": dict(model_type="unigram", vocab_size=25, treat_whitespace_as_suffix=True, remove_extra_whitespaces=False, **identity),
+            "charsmap": dict(model_type="unigram", vocab_size=25, normalization_rule_tsv=str(rules))}.items():
+        model = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(lines), model_writer=model, hard_vocab_limit=False, num_threads=1,
+                                                 minloglevel=2, **options)
+        (corpus / "sentencepiece" / name).write_bytes(model.getvalue())
+    rules.unlink()
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.ParseFromString((corpus / "sentencepiece/bpe").read_bytes())
+    for piece in proto.pieces:
+        if len(piece.piece) > 1 and piece.type == piece.NORMAL:
+            piece.type = piece.UNUSED
+    (corpus / "sentencepiece/unused").write_bytes(proto.SerializeToString())
+
+    def text(s):
+        return struct.pack("<Q", len(s.encode())) + s.encode()
+
+    def gguf(model, tokens, pre=None, scores=None, types=None, merges=None, charsmap=None, flags=()):
+        pairs = [text("tokenizer.ggml.model") + struct.pack("<I", 8) + text(model)]
+        if pre:
+            pairs.append(text("tokenizer.ggml.pre") + struct.pack("<I", 8) + text(pre))
+
+        def array(key, kind, items):
+            pairs.append(text("tokenizer.ggml." + key) + struct.pack("<IIQ", 9, kind, len(items)) + b"".join(items))
+        array("tokens", 8, [text(t) for t in tokens])
+        if scores:
+            array("scores", 6, [struct.pack("<f", x) for x in scores])
+        if types:
+            array("token_type", 5, [struct.pack("<i", x) for x in types])
+        if merges:
+            array("merges", 8, [text(m) for m in merges])
+        if charsmap:
+            array("precompiled_charsmap", 0, [bytes([b]) for b in charsmap])
+        for key, kind, value in flags:
+            pairs.append(text("tokenizer.ggml." + key) + struct.pack("<IB" if kind == 7 else "<II", kind, value))
+        return b"GGUF" + struct.pack("<IQQ", 3, 0, len(pairs)) + b"".join(pairs)
+
+    seeds = {
+        "llama": gguf("llama", ["<unk>", "<s>", "</s>", "\u2581", "h", "e", "he", "\u2581he", "  "], scores=[0, 0, 0, -1, -2, -3, -4, -5, -6],
+                      types=[2, 3, 3, 1, 1, 1, 1, 1, 4], flags=[("bos_token_id", 4, 1), ("add_eos_token", 7, 1)]),
+        "gpt2": gguf("gpt2", ["h", "e", "\u0120", "he", "\u0120he", "<|x|>", "1", "2"], pre="smollm", merges=["h e", "\u0120 he"],
+                     types=[1, 1, 1, 1, 1, 3, 1, 1]),
+        "gemma4": gguf("gemma4", ["<unk>", "h", "e", "\u2581", "he", "\u2581he"], merges=["h e", "\u2581 he"], types=[2, 1, 1, 1, 1, 1]),
+        "bert": gguf("bert", ["[UNK]", "\u2581the", "he", "[CLS]"], types=[3, 1, 1, 3],
+                     flags=[("unknown_token_id", 4, 0), ("cls_token_id", 4, 3)]),
+        "t5": gguf("t5", ["<pad>", "</s>", "<unk>", "\u2581", "\u2581the", "he"], scores=[0, 0, 0, -1, -2, -3], types=[3, 3, 2, 1, 1, 1],
+                   charsmap=struct.pack("<I", 8) + bytes(8) + b"a\0", flags=[("remove_extra_whitespaces", 7, 1)]),
+        "kimi": gguf("gpt2", ["h", "e", "\u0120", "he", "\u0120he"], pre="kimi-k2"),
+        "tiktoken": b"".join(base64.b64encode(t) + b" %d\n" % i for i, t in enumerate([b"h", b"e", b" ", b"he", b" he", b"\n"])),
+        "tekken": json.dumps({
+            "config": {"pattern": " ?\\p{L}+|\\s+", "num_vocab_tokens": 2, "default_vocab_size": 5, "default_num_special_tokens": 3, "version": "v3"},
+            "vocab": [{"rank": 0, "token_bytes": "aA==", "token_str": "h"}, {"rank": 1, "token_bytes": "ZQ==", "token_str": "e"}],
+            "special_tokens": [{"rank": 0, "token_str": "<unk>", "is_control": True}]}).encode(),
+    }
+    for name, data in seeds.items():
+        (corpus / "vocabulary" / name).write_bytes(data)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gemma3")
     parser.add_argument("--smollm2")
+    parser.add_argument("--fuzz-seeds", action="store_true")
     args = parser.parse_args()
+    if args.fuzz_seeds:
+        return fuzz_seeds()
     OUT.mkdir(parents=True, exist_ok=True)
     corpus = texts()
     write_lines(OUT / "texts.jsonl", corpus)

@@ -1,6 +1,7 @@
 // The small files beside a vocabulary: which class reads it, which tokens were added, which ids are special.
 // Shapes: transformers' tokenization_utils_base.py (added_tokens_decoder, special_tokens_map.json, added_tokens.json).
 #include <algorithm>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -111,12 +112,12 @@ std::optional<int32_t> find_token(const TokenizerSpec& spec, std::string_view co
 }
 
 void apply_config(const VocabularyConfig& config, TokenizerSpec& spec) {
-  for (const AddedToken& t : config.added) {
-    const auto same = std::find_if(spec.added_tokens.begin(), spec.added_tokens.end(),
-                                   [&](const AddedToken& o) { return o.id == t.id || o.content == t.content; });
-    if (same != spec.added_tokens.end()) *same = t;
-    else spec.added_tokens.push_back(t);
-  }
+  // A configured token replaces one of the same id or the same text.
+  std::unordered_map<int32_t, const AddedToken*> by_id;
+  std::unordered_map<std::string_view, const AddedToken*> by_text;
+  for (const AddedToken& t : config.added) by_id[t.id] = by_text[t.content] = &t;
+  std::erase_if(spec.added_tokens, [&](const AddedToken& t) { return by_id.contains(t.id) || by_text.contains(t.content); });
+  spec.added_tokens.insert(spec.added_tokens.end(), config.added.begin(), config.added.end());
   const auto set = [&](const char* role, std::optional<int32_t>& id) {
     const auto it = config.roles.find(role);
     if (it == config.roles.end()) return;

@@ -164,6 +164,9 @@ TokenizerSpec convert_tiktoken(std::string_view bytes, const std::string& path, 
   apply_config(config, spec);
   std::vector<int32_t> before;
   if (spec.bos_id && config.flag("add_bos_token", family == Family::kLlama3)) before.push_back(*spec.bos_id);
+  if (config.tokenizer_class == "ChatGLM4Tokenizer")
+    for (const char* name : {"[gMASK]", "<sop>"})
+      if (const auto id = find_token(spec, name)) before.push_back(*id);
   spec.post_processor = template_of(spec, before, {});
   return spec;
 }
