@@ -8,6 +8,7 @@
 #include "cuda/device.h"
 #include "engine/runner.h"
 #include "support/fixture.h"
+#include "transom/engine.h"
 
 namespace transom::test {
 namespace {
@@ -142,6 +143,20 @@ TEST_P(CudaEncoder, HiddenStatesEqualTheReferences) {
   std::printf("%-28s relative to ref %.1e, to transformers %.1e\n", GetParam().c_str(), worst, golden);
   EXPECT_LT(worst, 1e-3);
   EXPECT_LT(golden, 1e-3);
+}
+
+using CudaLora = CudaTest;
+
+TEST_F(CudaLora, LogitsEqualPefts) {
+  Model m = on_gpu(fixture_path("llama-tied"));
+  for (const std::string name : {"lora-all", "lora-rslora", "lora-pattern"}) {
+    m.load_adapter(name, fixture_path(name));
+    Engine engine(m);
+    for (const GoldenCase& c : load_golden(name).cases) {
+      EXPECT_LT(relative(engine.logits(c.ids, 0, Engine::Rows::kAll, name).values, c.logits.data), 1e-3) << name;
+      EXPECT_GT(relative(engine.logits(c.ids).values, c.logits.data), 1e-2) << name;
+    }
+  }
 }
 
 // The models of scripts/fetch_models: directory and file below transom/models.
