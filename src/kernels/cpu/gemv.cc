@@ -25,13 +25,16 @@ TRANSOM_INLINE I even_bytes(I v) {
 }
 TRANSOM_INLINE I odd_bytes(I v) { return shift_right(v, 8); }
 
-// A group's activations: for the even and odd bytes of Group::first, then of Group::second.
+// A group's activations: for the even and odd bytes of Group::first, then of Group::second; and what the lanes of a dot
+// product with bytes of -1 would be (of all of them in quad order, of either half in pair order).
+constexpr int kGroupChunks = 6;
+static_assert(kGroupChunks * kChunk == kQ16Bytes * 32 * kGroupBlocks);
 struct X16 {
-  I v[4];
+  I v[4], minus_sum[2];
 };
 TRANSOM_INLINE X16 load_x(const std::byte* q, int64_t group) {
-  const std::byte* p = q + group * 4 * kChunk;
-  return {{load_i(p), load_i(p + kChunk), load_i(p + 2 * kChunk), load_i(p + 3 * kChunk)}};
+  const std::byte* p = q + group * kGroupChunks * kChunk;
+  return {{load_i(p), load_i(p + kChunk), load_i(p + 2 * kChunk), load_i(p + 3 * kChunk)}, {load_i(p + 4 * kChunk), load_i(p + 5 * kChunk)}};
 }
 // The words of a group, and their dot products with activations: of both halves, or of one (0: first, 1: second).
 struct Words {
@@ -40,16 +43,15 @@ struct Words {
 };
 TRANSOM_INLINE I dot_half(I start, const I* words, const I* x) { return dot_words(dot_words(start, words[0], x[0]), words[1], x[1]); }
 TRANSOM_INLINE I dot_group(I start, const Words& w, const X16& x) { return dot_half(dot_half(start, w.v, x.v), w.v + 2, x.v + 2); }
-// value * Σ activations, on the lanes of dot_half or (both halves) dot_group.
-TRANSOM_INLINE I times_sum(int value, const I* x, int count) {
+constexpr int log2_of(int power) { return power <= 1 ? 0 : 1 + log2_of(power / 2); }
+template <int kBias>
+TRANSOM_INLINE I bias_start(I minus_sum) {  // -bias * sum
+  static_assert(kBias == 0 || kBias == 1 << log2_of(kBias));
 #if defined(__AVX512F__)
-  const I words = _mm512_set1_epi16(static_cast<short>(value));
+  return kBias ? _mm512_slli_epi32(minus_sum, log2_of(kBias)) : zero_i();
 #else
-  const I words = _mm256_set1_epi16(static_cast<short>(value));
+  return kBias ? _mm256_slli_epi32(minus_sum, log2_of(kBias)) : zero_i();
 #endif
-  I sum = zero_i();
-  for (int i = 0; i < count; ++i) sum = dot_words(sum, words, x[i]);
-  return sum;
 }
 
 struct XRow {
@@ -57,7 +59,7 @@ struct XRow {
   const float *d, *s32, *s16;
 };
 TRANSOM_INLINE XRow x_row(const LinearX& x, int64_t t) {
-  const int64_t blocks = x.padded / 32, at = t * x.padded * 2;
+  const int64_t blocks = x.padded / 32, at = t * x.padded * kQ16Bytes;
   return {{x.q16[0] + at, x.q16[1] + at}, x.d + t * blocks, x.s32 + t * blocks, x.s16 + t * blocks * 2};
 }
 // Scales of pair order's halves: of blocks 0 and 2, or 1 and 3, of a group (with 32-byte vectors: of block 0, or 1).
@@ -70,59 +72,42 @@ TRANSOM_INLINE F pair_scales(const float* d, int half) {
 #endif
 }
 
-// Weight rows whose dot products run side by side, so that latencies hide and activations are loaded once.
-template <int T>
-constexpr int kRowsAtOnce = kWide ? 4 : (T == 1 ? 4 : T == 2 ? 2 : 1);
-
-// How far ahead of the R rows being read to prefetch: whole groups of R rows, some 4 KiB at least, because a row may be
-// short; or, where rows are long, just further along each.
-TRANSOM_INLINE int64_t prefetch_distance(int64_t rows_bytes) {
-  return rows_bytes >= 16384 ? 2048 : rows_bytes * (1 + 4095 / (rows_bytes + 1));
+// How far ahead of the bytes being read to prefetch. Rows are read one after the other, as one stream: several streams of
+// short rows side by side defeat the hardware's own prefetching, and cost a third of the speed.
+constexpr int64_t kAhead = 2048;
+TRANSOM_INLINE void prefetch(Bytes p, int bytes) {
+  for (int line = 0; line < bytes; line += 64) _mm_prefetch(reinterpret_cast<const char*>(p + kAhead + line), _MM_HINT_T0);
 }
 
-// acc[r][t] of R rows from w on and T activation rows; blocks of 32.
-template <class Fmt, int R, int T>
-TRANSOM_INLINE void dot_small(Bytes w, int64_t row_bytes, const XRow* x, int64_t blocks, F (&acc)[R][T]) {
+// acc[t] of one weight row and T activation rows; blocks of 32.
+template <class Fmt, int T>
+TRANSOM_INLINE void dot_small(Bytes w, const XRow* x, int64_t blocks, F (&acc)[T]) {
   using Raw = typename Fmt::RawGroup;
   constexpr bool kQuad = Fmt::kOrder == Order::kQuad;
-  const int64_t ahead = prefetch_distance(R * row_bytes);
-  const auto step = [&](int64_t b, auto&& load_raw) {
-    I start[T][2];
-    F dx[T][2], xsum[T];
-    X16 xq[T];
+  const auto step = [&](int64_t b, const Raw& raw) {
+    const Words q(Fmt::quants(raw));
     for (int t = 0; t < T; ++t) {
-      xq[t] = load_x(x[t].q[kQuad ? 0 : 1], b / kGroupBlocks);
-      const float* d = x[t].d + b;
-      if (kQuad) dx[t][0] = per_block(d);
-      else dx[t][0] = pair_scales(d, 0), dx[t][1] = pair_scales(d, 1);
-      for (int h = 0; h < (kQuad ? 1 : 2); ++h)
-        start[t][h] = Fmt::kBias ? sub_i32(zero_i(), times_sum(Fmt::kBias, xq[t].v + 2 * h, kQuad ? 4 : 2)) : zero_i();
-      if (Fmt::kMin) xsum[t] = to_float(times_sum(1, xq[t].v, 4)) * dx[t][0];
-    }
-    for (int r = 0; r < R; ++r) {
-      const Bytes p = w + r * row_bytes + b * Fmt::kBytes;
-      _mm_prefetch(reinterpret_cast<const char*>(p + ahead), _MM_HINT_T0);
-      _mm_prefetch(reinterpret_cast<const char*>(p + ahead + 64), _MM_HINT_T0);
-      const Raw raw = load_raw(p);
-      const Words q(Fmt::quants(raw));
+      const X16 xq = load_x(x[t].q[kQuad ? 0 : 1], b / kGroupBlocks);
       if constexpr (kQuad) {
-        const F scale = Fmt::scale(raw), min = Fmt::min(raw);
-        for (int t = 0; t < T; ++t) {
-          acc[r][t] = fma(to_float(dot_group(start[t][0], q, xq[t])) * dx[t][0], scale, acc[r][t]);
-          if (Fmt::kMin) acc[r][t] = fma(min, xsum[t], acc[r][t]);
-        }
+        const F dx = per_block(x[t].d + b);
+        acc[t] = fma(to_float(dot_group(bias_start<Fmt::kBias>(xq.minus_sum[0]), q, xq)) * dx, Fmt::scale(raw), acc[t]);
+        if (Fmt::kMin) acc[t] = fnma(Fmt::min(raw), to_float(xq.minus_sum[0]) * dx, acc[t]);
       } else {
         for (int h = 0; h < 2; ++h) {
-          const F scale = Fmt::scale(raw, h);
-          for (int t = 0; t < T; ++t)
-            acc[r][t] = fma(to_float(dot_half(start[t][h], q.v + 2 * h, xq[t].v + 2 * h)) * dx[t][h], scale, acc[r][t]);
+          const F dx = pair_scales(x[t].d + b, h);
+          const I start = bias_start<Fmt::kBias>(xq.minus_sum[h]);
+          acc[t] = fma(to_float(dot_half(start, q.v + 2 * h, xq.v + 2 * h)) * dx, Fmt::scale(raw, h), acc[t]);
         }
       }
     }
   };
   int64_t b = 0;
-  for (; b + kGroupBlocks <= blocks; b += kGroupBlocks) step(b, [](Bytes p) { return Raw(p); });
-  if (b < blocks) step(b, [&](Bytes p) { return Raw(p, static_cast<int>(blocks - b)); });
+  for (; b + kGroupBlocks <= blocks; b += kGroupBlocks) {
+    const Bytes p = w + b * Fmt::kBytes;
+    prefetch(p, kGroupBlocks * Fmt::kBytes);
+    step(b, Raw(p));
+  }
+  if (b < blocks) step(b, Raw(w + b * Fmt::kBytes, static_cast<int>(blocks - b)));
 }
 
 // A block's scales times the activations' scales, and where a group's dot products want them.
@@ -177,71 +162,65 @@ TRANSOM_INLINE F fma_sums(const float* m, const float* sums, F acc) {
 }
 
 // Likewise for blocks of 256. A bias is a minimum of -bias * scale.
-template <class Fmt, int R, int T>
-TRANSOM_INLINE void dot_super(Bytes w, int64_t row_bytes, const XRow* x, int64_t blocks, F (&acc)[R][T]) {
+template <class Fmt, int T>
+TRANSOM_INLINE void dot_super(Bytes w, const XRow* x, int64_t blocks, F (&acc)[T]) {
   constexpr bool kQuad = Fmt::kOrder == Order::kQuad;
   constexpr int kCount = Scales<Fmt>::kCount;
-  const int64_t ahead = prefetch_distance(R * row_bytes);
-  for (int64_t b = 0; b < blocks; ++b)
-    for (int r = 0; r < R; ++r) {
-      const Bytes p = w + r * row_bytes + b * Fmt::kBytes;
-      for (int line = 0; line < Fmt::kBytes; line += 64)
-        _mm_prefetch(reinterpret_cast<const char*>(p + ahead + line), _MM_HINT_T0);
-      alignas(64) float s[16], m[16];
-      Fmt::scales(p, s, m);
-      if constexpr (!Fmt::kMin && kCount == kLanes)
-        storeu(m, loadu(s) * set1(-static_cast<float>(Fmt::kBias)));
-      else if constexpr (!Fmt::kMin)
-        for (int i = 0; i < kCount; i += 8) store8(m + i, _mm256_loadu_ps(s + i) * _mm256_set1_ps(-static_cast<float>(Fmt::kBias)));
-      for (int t = 0; t < T; ++t)
-        acc[r][t] = fma_sums<kCount>(m, kCount == 8 ? x[t].s32 + 8 * b : x[t].s16 + 16 * b, acc[r][t]);
-      for (int g = 0; g < 8; g += kGroupBlocks) {
-        const Words q(Fmt::quants(p, g));
-        for (int t = 0; t < T; ++t) {
-          const Scales<Fmt> scales(s, x[t].d + 8 * b);
-          const X16 xq = load_x(x[t].q[kQuad ? 0 : 1], (8 * b + g) / kGroupBlocks);
-          if constexpr (kQuad) {
-            acc[r][t] = fma(to_float(dot_group(zero_i(), q, xq)), scales.quad(g), acc[r][t]);
-          } else {
-            acc[r][t] = fma(to_float(dot_half(zero_i(), q.v, xq.v)), scales.pair(g), acc[r][t]);
-            acc[r][t] = fma(to_float(dot_half(zero_i(), q.v + 2, xq.v + 2)), scales.pair(g + 1), acc[r][t]);
-          }
+  for (int64_t b = 0; b < blocks; ++b) {
+    const Bytes p = w + b * Fmt::kBytes;
+    prefetch(p, Fmt::kBytes);
+    alignas(64) float s[16], m[16];
+    Fmt::scales(p, s, m);
+    if constexpr (!Fmt::kMin && kCount == kLanes)
+      storeu(m, loadu(s) * set1(-static_cast<float>(Fmt::kBias)));
+    else if constexpr (!Fmt::kMin)
+      for (int i = 0; i < kCount; i += 8) store8(m + i, _mm256_loadu_ps(s + i) * _mm256_set1_ps(-static_cast<float>(Fmt::kBias)));
+    for (int t = 0; t < T; ++t)
+      acc[t] = fma_sums<kCount>(m, kCount == 8 ? x[t].s32 + 8 * b : x[t].s16 + 16 * b, acc[t]);
+    for (int g = 0; g < 8; g += kGroupBlocks) {
+      const Words q(Fmt::quants(p, g));
+      for (int t = 0; t < T; ++t) {
+        const Scales<Fmt> scales(s, x[t].d + 8 * b);
+        const X16 xq = load_x(x[t].q[kQuad ? 0 : 1], (8 * b + g) / kGroupBlocks);
+        if constexpr (kQuad) {
+          acc[t] = fma(to_float(dot_group(zero_i(), q, xq)), scales.quad(g), acc[t]);
+        } else {
+          acc[t] = fma(to_float(dot_half(zero_i(), q.v, xq.v)), scales.pair(g), acc[t]);
+          acc[t] = fma(to_float(dot_half(zero_i(), q.v + 2, xq.v + 2)), scales.pair(g + 1), acc[t]);
         }
       }
     }
+  }
 }
 
-template <class Fmt, int R, int T>
-void dot_rows(const WeightView& w, int64_t n, const XRow* x, float (&out)[T][kOutRows], int64_t at) {
-  F acc[R][T];
-  for (auto& row : acc)
-    for (F& a : row) a = zero();
-  const Bytes p = reinterpret_cast<Bytes>(w.data) + n * w.row_bytes;
-  if constexpr (Fmt::kElements == 32)
-    dot_small<Fmt, R, T>(p, w.row_bytes, x, w.cols / 32, acc);
-  else
-    dot_super<Fmt, R, T>(p, w.row_bytes, x, w.cols / 256, acc);
-  for (int t = 0; t < T; ++t)
-    for (int r = 0; r < R; r += 4) {
-      const auto get = [&](int i) { return acc[r + i < R ? r + i : r][t]; };
-      float four[4];
-      _mm_storeu_ps(four, sum4(get(0), get(1), get(2), get(3)));
-      for (int i = 0; i < 4 && r + i < R; ++i) out[t][at + r + i] = four[i];
+template <class Fmt, int T>
+void dot_rows(Bytes w, int64_t row_bytes, int64_t count, const XRow* x, int64_t cols, float (&out)[T][kOutRows]) {
+  for (int64_t i = 0; i < count; i += 4) {
+    F acc[4][T];
+    for (int r = 0; r < 4; ++r) {
+      for (F& a : acc[r]) a = zero();
+      if (i + r >= count) continue;
+      const Bytes row = w + (i + r) * row_bytes;
+      if constexpr (Fmt::kElements == 32)
+        dot_small<Fmt, T>(row, x, cols / 32, acc[r]);
+      else
+        dot_super<Fmt, T>(row, x, cols / 256, acc[r]);
     }
+    for (int t = 0; t < T; ++t) _mm_storeu_ps(out[t] + i, sum4(acc[0][t], acc[1][t], acc[2][t], acc[3][t]));
+  }
 }
 
 template <class Fmt>
 void gemv_format(const LinearTile& g) {
+  const WeightView& w = *g.weight;
   for (int64_t n0 = g.n0; n0 < g.n1; n0 += kOutRows) {
     const int64_t count = smaller(kOutRows, g.n1 - n0);
     by_fours(g.t0, g.t1, [&](int64_t t0, auto rows) {
-      constexpr int T = decltype(rows)::value, R = kRowsAtOnce<T>;
+      constexpr int T = decltype(rows)::value;
       XRow x[T];
       for (int t = 0; t < T; ++t) x[t] = x_row(*g.x, t0 + t);
       float out[T][kOutRows];
-      int64_t i = 0;
-      for (; i + R <= count; i += R) dot_rows<Fmt, R, T>(*g.weight, n0 + i, x, out, i);
-      for (; i < count; ++i) dot_rows<Fmt, 1, T>(*g.weight, n0 + i, x, out, i);
+      dot_rows<Fmt, T>(reinterpret_cast<Bytes>(w.data) + n0 * w.row_bytes, w.row_bytes, count, x, w.cols, out);
       for (int t = 0; t < T; ++t) finish_row(g.out, t0 + t, n0, count, out[t]);
     });
   }
@@ -280,6 +259,13 @@ Quantized quantize_block(const float* x) {
   return q;
 }
 
+template <int kCount>
+void put_minus_sum(const std::byte* words, std::byte* sum) {
+  I total = zero_i();
+  for (int i = 0; i < kCount; ++i) total = dot_words(total, load_i(words + i * kChunk), set1_i8(-1));
+  store_i(sum, total);
+}
+
 void quantize_row(const LinearX& x, const ConstView& v, int64_t t) {
   const In in = in_row(v, t);
   const int64_t blocks = x.padded / 32;
@@ -295,7 +281,7 @@ void quantize_row(const LinearX& x, const ConstView& v, int64_t t) {
     x.s32[t * blocks + b] = q.sums[0] + q.sums[1];
     x.s16[2 * (t * blocks + b)] = q.sums[0];
     x.s16[2 * (t * blocks + b) + 1] = q.sums[1];
-    const int64_t group = t * x.padded * 2 + b / kGroupBlocks * 4 * kChunk, i = b % kGroupBlocks;
+    const int64_t group = t * x.padded * kQ16Bytes + b / kGroupBlocks * kGroupChunks * kChunk, i = b % kGroupBlocks;
     if (std::byte* p = x.q16[0]) {
       p += group + 16 * i;
       for (int h = 0; h < 2; ++h) put(p + 2 * h * kChunk, q.even[h]), put(p + (2 * h + 1) * kChunk, q.odd[h]);
@@ -304,6 +290,12 @@ void quantize_row(const LinearX& x, const ConstView& v, int64_t t) {
       p += group + i % 2 * 2 * kChunk + i / 2 * 32;
       for (int h = 0; h < 2; ++h) put(p + 16 * h, q.even[h]), put(p + kChunk + 16 * h, q.odd[h]);
     }
+  }
+  for (int64_t g = 0; g < blocks / kGroupBlocks; ++g) {
+    const int64_t at = (t * blocks + g * kGroupBlocks) * 32 * kQ16Bytes;
+    if (std::byte* p = x.q16[0]) put_minus_sum<4>(p + at, p + at + 4 * kChunk);
+    if (std::byte* p = x.q16[1])
+      for (int h = 0; h < 2; ++h) put_minus_sum<2>(p + at + 2 * h * kChunk, p + at + (4 + h) * kChunk);
   }
 }
 

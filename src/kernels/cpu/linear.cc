@@ -42,8 +42,8 @@ struct Forms {
       x.f32_stride = as_is ? v.stride : padded;
     }
     if (bf16) x.bf16 = reinterpret_cast<uint16_t*>(take((rows + kSpareRows) * padded * 2));
-    if (quad) x.q16[0] = take(rows * padded * 2);
-    if (pair) x.q16[1] = take(rows * padded * 2);
+    if (quad) x.q16[0] = take(rows * padded * kQ16Bytes);
+    if (pair) x.q16[1] = take(rows * padded * kQ16Bytes);
     if (quad || pair) {
       const int64_t blocks = padded / 32;
       x.d = reinterpret_cast<float*>(take(rows * blocks * 4));

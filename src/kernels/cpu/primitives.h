@@ -19,13 +19,13 @@ enum class Form : uint8_t { kF32, kBF16, kQ16Quad, kQ16Pair };
 // The activations of one linear call, [rows, cols], in the forms that its segments read; the others are null. Rows are
 // padded with zeros to `padded` columns, a multiple of 128; a row of f32 starts every f32_stride elements.
 // The memory of bf16 goes on for kSpareRows further rows, whose values do not matter.
-constexpr int64_t kSpareRows = 31;
+constexpr int64_t kSpareRows = 31, kQ16Bytes = 3;
 struct LinearX {
   int64_t rows, cols, padded;
   float* f32;
   int64_t f32_stride;
   uint16_t* bf16;
-  std::byte* q16[2];     // quad and pair order, 2 bytes an element
+  std::byte* q16[2];     // quad and pair order, kQ16Bytes an element: words, and sums of them
   float *d, *s32, *s16;  // of q16: scale of each 32; d * sum of q over each 32 and each 16
 };
 
