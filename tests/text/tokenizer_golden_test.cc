@@ -147,7 +147,7 @@ TEST_P(SharedTokenizer, EqualsTheReference) {
 TEST_P(SharedTokenizer, LongWordsAndRuns) {
   const Tokenizer t = load();
   std::string word;
-  for (int i = 0; word.size() < 100000; ++i) word += static_cast<char>('a' + (i * i + i / 7) % 26);
+  for (int64_t i = 0; word.size() < 100000; ++i) word += static_cast<char>('a' + (i * i + i / 7) % 26);
   for (const std::string& text : {std::string(1000000, 'a'), std::string(1000000, ' '), std::string(1000000, '\n'), word, std::string(200000, '\xC3')}) {
     const auto ids = t.encode(text, false);
     EXPECT_FALSE(ids.empty());
