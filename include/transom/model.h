@@ -23,6 +23,7 @@ struct ModelOptions {
   bool stream_weights = false;      // read each block's weights when they are needed, instead of keeping them
   bool allow_unread_config = false; // config keys that change results and that nobody reads are a warning
   bool allow_unused_tensors = false;
+  std::function<void(int64_t done, int64_t total)> progress;  // of loading, in bytes; called on the loading thread
 };
 
 // A value that shares what it points to; safe to copy. One Model may serve several engines, one step at a time each.

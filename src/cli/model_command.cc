@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "cli/progress.h"
+
 namespace transom::cli {
 
 ModelOptions model_options(const CommonOptions& c) {
@@ -27,7 +29,10 @@ ModelOptions model_options(const CommonOptions& c) {
 }
 
 Model load_model(const CommonOptions& common) {
-  Model m = Model::load(resolve_model(common.model), model_options(common));
+  ModelOptions options = model_options(common);
+  Progress progress("Loading " + common.model);
+  options.progress = [&](int64_t done, int64_t total) { progress.at(done, total); };
+  Model m = Model::load(resolve_model(common.model), options);
   if (!common.adapter.empty()) m.load_adapter(common.adapter, common.adapter);
   return m;
 }

@@ -109,8 +109,15 @@ Weight on_device(Weight w, const Kernels& kernels, Stream& stream) {
 void load_weights(Model::Impl& m) {
   Stream stream;
   stream.team = m.team.get();
-  for (const Binding& b : m.bindings.rows)
-    if (!m.options.stream_weights || b.param->block < 0) b.param->weight = on_device(load_weight(b), *m.kernels, stream);
+  const auto resident = [&](const Binding& b) { return !m.options.stream_weights || b.param->block < 0; };
+  int64_t done = 0, total = 0;
+  for (const Binding& b : m.bindings.rows) total += resident(b) ? static_cast<int64_t>(TensorSource::data(*b.entry).size()) : 0;
+  for (const Binding& b : m.bindings.rows) {
+    if (!resident(b)) continue;
+    b.param->weight = on_device(load_weight(b), *m.kernels, stream);
+    done += static_cast<int64_t>(TensorSource::data(*b.entry).size());
+    if (m.options.progress) m.options.progress(done, total);
+  }
   share_tied(m.params);
   if (m.options.stream_weights) m.residency = make_streamer(m.bindings.rows, m.params.blocks());
 }
@@ -141,6 +148,7 @@ Model Model::load(const std::string& path, const ModelOptions& options) {
   m->generation = read_generation_config(*m->source);
   m->team = std::make_unique<ThreadTeam>(options.threads);
   load_weights(*m);
+  m->options.progress = nullptr;  // the caller's; it may be gone by now
   for (const std::string& w : m->warnings) log().warn("{}", w);
   m->load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return Model(m);
