@@ -67,6 +67,19 @@ def time_reference(path, documents, rounds):
     return {"load_s": statistics.median(load), "encode_s": statistics.median(encode), "decode_s": statistics.median(decode), "tokens": sum(map(len, ids))}
 
 
+def uncut(path, folder):
+    """The path of a tokenizer.json that neither truncates nor pads, so that both sides do all of the text."""
+    with open(path, encoding="utf-8") as f:
+        j = json.load(f)
+    if not j.get("truncation") and not j.get("padding"):
+        return path
+    j["truncation"] = j["padding"] = None
+    out = os.path.join(folder, "tokenizer.json")
+    with open(out, "w", encoding="utf-8") as f:
+        json.dump(j, f, ensure_ascii=False)
+    return out
+
+
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("binary")
@@ -75,22 +88,22 @@ def main():
     args.add_argument("--rounds", type=int, default=3)
     args = args.parse_args()
     documents = make_text(int(args.mb * 1e6))
-    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8", newline="") as f:
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8", newline="") as f, tempfile.TemporaryDirectory() as folder:
         f.write("\x1e".join(documents))
         f.flush()
         size = sum(len(d.encode()) for d in documents)
         print(f"{size / 1e6:.1f} MB in {len(documents)} documents, processor time of one thread, tokenizers {__version__}")
-        print(f"{'tokenizer':12} {'':8} {'ours':>10} {'reference':>10} {'ratio':>7}")
+        print(f"{'tokenizer':16} {'':8} {'ours':>10} {'reference':>10} {'ratio':>7}")
         for d in args.tokenizers:
-            path = os.path.join(d, "tokenizer.json") if os.path.isdir(d) else d
-            ours = json.loads(subprocess.run([args.binary, d, f.name, str(args.rounds)], check=True, capture_output=True, text=True).stdout)
+            path = uncut(os.path.join(d, "tokenizer.json") if os.path.isdir(d) else d, folder)
+            ours = json.loads(subprocess.run([args.binary, path, f.name, str(args.rounds)], check=True, capture_output=True, text=True).stdout)
             reference = time_reference(path, documents, args.rounds)
             assert ours["tokens"] == reference["tokens"], (ours, reference)
             name = os.path.basename(os.path.normpath(d))
-            print(f"{name:12} {'load s':8} {ours['load_s']:10.3f} {reference['load_s']:10.3f} {reference['load_s'] / ours['load_s']:7.2f}")
+            print(f"{name:16} {'load s':8} {ours['load_s']:10.3f} {reference['load_s']:10.3f} {reference['load_s'] / ours['load_s']:7.2f}")
             for key in ("encode", "decode"):
                 a, b = size / 1e6 / ours[key + "_s"], size / 1e6 / reference[key + "_s"]
-                print(f"{name:12} {key + ' MB/s':8} {a:8.1f} {b:10.1f} {a / b:7.2f}", flush=True)
+                print(f"{name:16} {key + ' MB/s':8} {a:8.1f} {b:10.1f} {a / b:7.2f}", flush=True)
 
 
 main()

@@ -2,6 +2,7 @@
 """Makes tests/text/data: the corpus of texts, small tokenizers, variants of them, and goldens by Hugging Face `tokenizers`.
 
     python scripts/make_tokenizer_corpus.py [--shared DIR]     writes everything (DIR: <name>/tokenizer.json.xz, real tokenizers)
+    python scripts/make_tokenizer_corpus.py --fuzz-seeds       writes fuzz/corpus/tokenizer_json: each small variant over a few tokens
     python scripts/make_tokenizer_corpus.py --show NAME TEXT   what the library makes of one text (a JSON string) with a variant
 
 Made with tokenizers 0.23.3, sentencepiece 0.2.3 (which compiles the character map). Files:
@@ -366,6 +367,31 @@ def write_shared(directory, corpus):
         print(name, sum(len(i[0]) for i in items), "ids")
 
 
+def tiny(j):
+    """The same pipeline on a handful of tokens."""
+    j = json.loads(json.dumps(j))
+    m = j["model"]
+    tokens = ["<unk>", "<s>", "</s>", "[UNK]", "h", "e", "l", "o", "▁", "Ġ", "Ã", "x", "he", "ll", "##l", "##o", "o</w>", "<0xE2>", "<0xFF>", "1", "Hello"]
+    if m["type"] == "Unigram":
+        m["vocab"] = [[t, -float(i)] for i, t in enumerate(tokens)]
+        m["unk_id"] = 0
+    else:
+        m["vocab"] = {t: i for i, t in enumerate(tokens)}
+    if "merges" in m:
+        m["merges"] = ["h e", "l l"] if not m.get("continuing_subword_prefix") else []
+    return j
+
+
+def write_seeds(base):
+    folder = os.path.join(HERE, "..", "fuzz", "corpus", "tokenizer_json")
+    os.makedirs(folder, exist_ok=True)
+    for name, b, patch in variants(base):
+        text = json.dumps(tiny(patched(base[b], patch)), ensure_ascii=False)
+        if len(text) < 4000:
+            with open(os.path.join(folder, name.replace("/", "-")), "w") as f:
+                f.write(text)
+
+
 def load_bases():
     folder = os.path.join(DATA, "tokenizers")
     return {n[:-5]: json.load(open(os.path.join(folder, n))) for n in sorted(os.listdir(folder))}
@@ -375,6 +401,7 @@ def main():
     args = argparse.ArgumentParser()
     args.add_argument("--shared")
     args.add_argument("--keep", action="store_true", help="keep the base tokenizers as they are")
+    args.add_argument("--fuzz-seeds", action="store_true", help="write only the seeds of the fuzz target")
     args.add_argument("--show", nargs=2, metavar=("NAME", "TEXT"))
     args = args.parse_args()
     if args.show:
@@ -382,6 +409,8 @@ def main():
         patch = {n: patched(base[b], p) for n, b, p in variants(base)}[args.show[0]]
         print(json.dumps(results(Tokenizer.from_str(json.dumps(patch)), json.loads(args.show[1]))))
         return
+    if args.fuzz_seeds:
+        return write_seeds(load_bases())
     os.makedirs(os.path.join(DATA, "tokenizers"), exist_ok=True)
     corpus = texts()
     write_json("corpus.json", corpus)

@@ -167,7 +167,7 @@ class Bpe : public Model {
         unk = false;
         scratch.ids.push_back(id);
       } else if (!(byte_fallback_ && push_bytes(s, scratch.ids)) && has_unk_) {
-        if (unk_id_ < 0) fail(Code::kInvalidArgument, "tokenizer", "expected the unknown token '{}' in the vocabulary, got none", unk_);
+        if (unk_id_ < 0) fail(Code::kInvalidArgument, "tokenizer", "expected the unknown token {} in the vocabulary, got none", quote(unk_));
         if (unk && !fuse_unk_) scratch.ids.push_back(unk_id_);
         unk = true;
       }
@@ -234,7 +234,7 @@ void Bpe::add_merges(const TokenizerModel& spec, std::string_view context) {
   for (const auto& [left, right] : spec.merges) {
     const int32_t l = vocabulary_.find(left), r = vocabulary_.find(right);
     if (l < 0 || r < 0)
-      fail(Code::kCorrupt, context, "expected both parts of merge {} in the vocabulary, got no '{}'", rank, l < 0 ? left : right);
+      fail(Code::kCorrupt, context, "expected both parts of merge {} in the vocabulary, got no {}", rank, quote(l < 0 ? left : right));
     note_merge(l, r, rank++, notes, context);
   }
 }
@@ -243,7 +243,7 @@ void Bpe::note_merge(int32_t left, int32_t right, uint32_t rank, MergeNotes& not
   const std::string& l = vocabulary_.tokens()[left];
   const std::string& r = vocabulary_.tokens()[right];
   if (r.size() < prefix_.size())
-    fail(Code::kCorrupt, context, "expected the second part of merge {} to start with '{}', got '{}'", rank, prefix_, r);
+    fail(Code::kCorrupt, context, "expected the second part of merge {} to start with {}, got {}", rank, quote(prefix_), quote(r));
   notes.joined.assign(l);
   notes.joined.append(r, prefix_.size());
   // Most files list merges in the order of their results' ids: the last result or the next id is it without a search.
@@ -252,7 +252,7 @@ void Bpe::note_merge(int32_t left, int32_t right, uint32_t rank, MergeNotes& not
   for (int32_t guess = notes.last; guess <= notes.last + 1 && !notes.twins; ++guess)
     if (guess >= 0 && static_cast<size_t>(guess) < tokens.size() && tokens[guess] == notes.joined) id = guess;
   if (id < 0) id = vocabulary_.find(notes.joined);
-  if (id < 0) fail(Code::kCorrupt, context, "expected the result of merge {} in the vocabulary, got no '{}'", rank, notes.joined);
+  if (id < 0) fail(Code::kCorrupt, context, "expected the result of merge {} in the vocabulary, got no {}", rank, quote(notes.joined));
   notes.last = id;
   merges_.set(left, right, rank, id);
   const auto special = [&](int32_t part, const std::string& s) {

@@ -115,6 +115,8 @@ std::string Charsmap::apply(std::string_view s, size_t* start) const {
       at += n;
     }
   }
+  // What is dropped at the beginning leaves no trace: what comes after it counts as the beginning.
+  if (old_start > 0 && new_start == 0 && !out.empty()) new_start = utf8_len(out[0]);
   if (start) *start = new_start;
   return out;
 }

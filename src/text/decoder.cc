@@ -202,10 +202,12 @@ class WordPiece : public WholeTokens {
 
 class BpeDecoder : public WholeTokens {
  public:
-  BpeDecoder(DecodeStage& next, std::string suffix) : WholeTokens(next), suffix_(std::move(suffix)) {}
+  BpeDecoder(DecodeStage& next, Decoder::Budget& budget, std::string suffix)
+      : WholeTokens(next), budget_(budget), suffix_(std::move(suffix)) {}
 
  protected:
   void token(const std::string& s) override {
+    if (suffix_.empty()) budget_.take(s.size());
     if (held_) emit(replace_all(*held_, suffix_, " "));
     held_ = s;
   }
@@ -214,6 +216,7 @@ class BpeDecoder : public WholeTokens {
   }
 
  private:
+  Decoder::Budget& budget_;
   std::string suffix_;
   std::optional<std::string> held_;
 };
@@ -240,8 +243,8 @@ class Ctc : public WholeTokens {
 
 class ReplaceRegex : public WholeTokens {
  public:
-  ReplaceRegex(DecodeStage& next, std::shared_ptr<const Regex> regex, std::string content)
-      : WholeTokens(next), regex_(std::move(regex)), content_(std::move(content)) {}
+  ReplaceRegex(DecodeStage& next, Decoder::Budget& budget, std::shared_ptr<const Regex> regex, std::string content)
+      : WholeTokens(next), budget_(budget), regex_(std::move(regex)), content_(std::move(content)) {}
 
  protected:
   void token(const std::string& s) override {
@@ -250,6 +253,7 @@ class ReplaceRegex : public WholeTokens {
     size_t at = 0;
     MatchIterator matches(*regex_, s);
     while (const auto m = matches.next()) {
+      if (content_.size() > m->end - m->begin) budget_.take(content_.size());
       out.append(s, at, m->begin - at).append(content_);
       at = m->end;
     }
@@ -257,6 +261,7 @@ class ReplaceRegex : public WholeTokens {
   }
 
  private:
+  Decoder::Budget& budget_;
   std::shared_ptr<const Regex> regex_;
   std::string content_;
 };
@@ -264,7 +269,8 @@ class ReplaceRegex : public WholeTokens {
 // Replaces a plain string that is not empty, holding back only what could be the beginning of one.
 class ReplaceString : public DecodeStage {
  public:
-  ReplaceString(DecodeStage& next, std::string from, std::string to) : next_(next), from_(std::move(from)), to_(std::move(to)) {}
+  ReplaceString(DecodeStage& next, Decoder::Budget& budget, std::string from, std::string to)
+      : next_(next), budget_(budget), from_(std::move(from)), to_(std::move(to)) {}
   void part(std::string_view s) override {
     std::string joined;
     if (!held_.empty()) {
@@ -274,6 +280,7 @@ class ReplaceString : public DecodeStage {
     size_t last = 0;
     for (size_t at = s.find(from_); at != std::string_view::npos; at = s.find(from_, last)) {
       if (at > last) next_.part(s.substr(last, at - last));
+      if (to_.size() > from_.size()) budget_.take(to_.size());
       if (!to_.empty()) next_.part(to_);
       last = at + from_.size();
     }
@@ -291,6 +298,7 @@ class ReplaceString : public DecodeStage {
 
  private:
   DecodeStage& next_;
+  Decoder::Budget& budget_;
   std::string from_, to_, held_;
 };
 
@@ -356,7 +364,7 @@ class Strip : public DecodeStage {
 }  // namespace
 
 Decoder::Decoder(const Json& json, std::string_view context) {
-  if (json.is_null()) steps_.push_back([](DecodeStage& next) { return std::make_unique<Spaced>(next); });
+  if (json.is_null()) steps_.push_back([](DecodeStage& next, Budget&) { return std::make_unique<Spaced>(next); });
   else add(json, context);
 }
 
@@ -366,41 +374,43 @@ void Decoder::add(const Json& json, std::string_view context) {
   if (t == "Sequence") {
     for (const Json& d : j.array("decoders")) add(d, context);
   } else if (t == "ByteLevel") {
-    steps_.push_back([](DecodeStage& next) { return std::make_unique<ByteLevel>(next); });
+    steps_.push_back([](DecodeStage& next, Budget&) { return std::make_unique<ByteLevel>(next); });
   } else if (t == "ByteFallback") {
-    steps_.push_back([](DecodeStage& next) { return std::make_unique<ByteFallback>(next); });
+    steps_.push_back([](DecodeStage& next, Budget&) { return std::make_unique<ByteFallback>(next); });
   } else if (t == "Fuse") {
-    steps_.push_back([](DecodeStage& next) { return std::make_unique<Fuse>(next); });
+    steps_.push_back([](DecodeStage& next, Budget&) { return std::make_unique<Fuse>(next); });
   } else if (t == "WordPiece") {
-    steps_.push_back([prefix = j.string("prefix"), cleanup = j.boolean("cleanup")](DecodeStage& next) {
+    steps_.push_back([prefix = j.string("prefix"), cleanup = j.boolean("cleanup")](DecodeStage& next, Budget&) {
       return std::make_unique<WordPiece>(next, prefix, cleanup);
     });
   } else if (t == "BPEDecoder") {
-    steps_.push_back([suffix = j.string("suffix")](DecodeStage& next) { return std::make_unique<BpeDecoder>(next, suffix); });
+    steps_.push_back([suffix = j.string("suffix")](DecodeStage& next, Budget& budget) { return std::make_unique<BpeDecoder>(next, budget, suffix); });
   } else if (t == "CTC") {
-    steps_.push_back([pad = j.string("pad_token"), delimiter = j.string("word_delimiter_token"), cleanup = j.boolean("cleanup")](DecodeStage& next) {
+    steps_.push_back([pad = j.string("pad_token"), delimiter = j.string("word_delimiter_token"), cleanup = j.boolean("cleanup")](DecodeStage& next, Budget&) {
       return std::make_unique<Ctc>(next, pad, delimiter, cleanup);
     });
   } else if (t == "Metaspace") {
     std::string mark;
     append_utf8(mark, j.character("replacement"));
     const bool never = j.has("prepend_scheme") ? j.string("prepend_scheme") == "never" : !j.boolean("add_prefix_space", true);
-    steps_.push_back([mark, never](DecodeStage& next) { return std::make_unique<Metaspace>(next, mark, !never); });
+    steps_.push_back([mark, never](DecodeStage& next, Budget&) { return std::make_unique<Metaspace>(next, mark, !never); });
   } else if (t == "Strip") {
     std::string content;
     append_utf8(content, j.character("content"));
-    steps_.push_back([content, start = j.number("start"), stop = j.number("stop")](DecodeStage& next) {
+    steps_.push_back([content, start = j.number("start"), stop = j.number("stop")](DecodeStage& next, Budget&) {
       return std::make_unique<Strip>(next, content, start, stop);
     });
   } else if (t == "Replace") {
     const Json& pattern = j.at("pattern");
     const std::string content = j.string("content");
     if (pattern.is_object() && pattern.contains("String") && pattern["String"].is_string() && !pattern["String"].get_ref<const std::string&>().empty()) {
-      steps_.push_back([from = pattern["String"].get<std::string>(), content](DecodeStage& next) {
-        return std::make_unique<ReplaceString>(next, from, content);
+      steps_.push_back([from = pattern["String"].get<std::string>(), content](DecodeStage& next, Budget& budget) {
+        return std::make_unique<ReplaceString>(next, budget, from, content);
       });
     } else {
-      steps_.push_back([regex = pattern_of(j), content](DecodeStage& next) { return std::make_unique<ReplaceRegex>(next, regex, content); });
+      steps_.push_back([regex = pattern_of(j), content](DecodeStage& next, Budget& budget) {
+        return std::make_unique<ReplaceRegex>(next, budget, regex, content);
+      });
     }
   } else {
     j.unknown();
@@ -409,12 +419,18 @@ void Decoder::add(const Json& json, std::string_view context) {
 
 Decoder::Run::Run(const Decoder& decoder) {
   stages_.push_back(std::make_unique<Sink>(out_));
-  for (size_t i = decoder.steps_.size(); i-- > 0;) stages_.push_back(decoder.steps_[i](*stages_.back()));
+  for (size_t i = decoder.steps_.size(); i-- > 0;) stages_.push_back(decoder.steps_[i](*stages_.back(), budget_));
 }
 
 Decoder::Run::~Run() = default;
 
+void Decoder::Budget::take(size_t bytes) {
+  if (bytes > left) fail(Code::kResource, "decoder", "expected replacements to write a bounded text, got more");
+  left -= bytes;
+}
+
 void Decoder::Run::push(std::string_view token, std::string& out) {
+  budget_.left += 256 * token.size();
   stages_.back()->part(token);
   stages_.back()->end();
   out += out_;

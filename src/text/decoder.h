@@ -31,8 +31,14 @@ class Decoder {
   class Run;
   std::unique_ptr<Run> start() const;
 
+  // How much the replacing stages of one run may write: a few in a row could fill any memory.
+  struct Budget {
+    size_t left = size_t{16} << 20;
+    void take(size_t bytes);  // throws Error{kResource}
+  };
+
  private:
-  using Make = std::function<std::unique_ptr<DecodeStage>(DecodeStage& next)>;
+  using Make = std::function<std::unique_ptr<DecodeStage>(DecodeStage& next, Budget& budget)>;
   void add(const Json& json, std::string_view context);
   std::vector<Make> steps_;
 };
@@ -48,6 +54,7 @@ class Decoder::Run {
 
  private:
   std::string out_;
+  Budget budget_;
   std::vector<std::unique_ptr<DecodeStage>> stages_;  // the sink first, the entrance last
 };
 

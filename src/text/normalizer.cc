@@ -28,7 +28,8 @@ void map_chars(NormalizedText& text, F f) {
     if (i < text.start_bytes) start = out.size();
     i += d.len;
   }
-  text = {std::move(out), start};
+  text.s = std::move(out);
+  text.start_bytes = start;
 }
 
 void append_normalized(std::string& out, std::string_view s, int form) {
@@ -67,10 +68,7 @@ class UnicodeForm : public Normalizer {
   bool leaves(std::string_view s) const override { return safe_prefix(s, 0, form_) == s.size(); }
   void apply(NormalizedText& text) const override {
     if (leaves(text.s)) return;
-    if (text.start_bytes > 0) {
-      const std::string first = unicode_normalize(std::string_view(text.s).substr(0, utf8_len(text.s[0])), form_);
-      text.start_bytes = form_ == 0 || form_ == 2 ? utf8_len(first[0]) : first.size();
-    }
+    text.start_bytes = unicode_normalize(std::string_view(text.s).substr(0, text.start_bytes), form_).size();
     text.s = unicode_normalize(text.s, form_);
   }
 
@@ -116,7 +114,8 @@ class ByteLevelNormalizer : public Normalizer {
       append_utf8(out, byte_to_char(static_cast<uint8_t>(text.s[i])));
       if (i < text.start_bytes) start = out.size();
     }
-    text = {std::move(out), start};
+    text.s = std::move(out);
+    text.start_bytes = start;
   }
 };
 
@@ -170,12 +169,14 @@ class Replace : public Normalizer {
       out.append(text.s, last, m->begin - last);
       if (last < text.start_bytes) start = out.size() - (m->begin - std::min(m->begin, text.start_bytes));
       out += content_;
+      text.check_size(out.size());
       if (text.start_bytes > 0 && (m->end == 0 || m->end - 1 < text.start_bytes)) start = out.size();
       last = m->end;
     }
     if (last < text.start_bytes) start = out.size() + text.start_bytes - last;
     out.append(text.s, last);
-    text = {std::move(out), start};
+    text.s = std::move(out);
+    text.start_bytes = start;
   }
 
  private:
@@ -244,7 +245,10 @@ class NormalizerSequence : public Normalizer {
     return true;
   }
   void apply(NormalizedText& text) const override {
-    for (const auto& n : stages_) n->apply(text);
+    for (const auto& n : stages_) {
+      n->apply(text);
+      text.check_size(text.s.size());
+    }
   }
 
  private:
@@ -252,6 +256,10 @@ class NormalizerSequence : public Normalizer {
 };
 
 }  // namespace
+
+void NormalizedText::check_size(size_t size) const {
+  if (size > limit) fail(Code::kResource, "normalizer", "expected a text of at most {} bytes after normalization, got more", limit);
+}
 
 std::string unicode_normalize(std::string_view s, int form) {
   std::string out;

@@ -16,6 +16,10 @@ namespace transom::text {
 struct NormalizedText {
   std::string s;
   size_t start_bytes = 0;
+  // Longer than this no stage may make it: a few replacements in a row could fill any memory.
+  size_t limit = (size_t{16} << 20) + 256 * s.size();
+
+  void check_size(size_t size) const;  // throws Error{kResource}
 };
 
 class Normalizer {

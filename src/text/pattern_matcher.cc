@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "text/unicode.h"
 
 namespace transom::text {
@@ -276,11 +277,12 @@ class PatternMatcher : public Regex {
   }
 
   std::optional<Match> search(std::string_view s, size_t from) const override {
+    Text text{s};
     for (size_t p = from; p < s.size(); p += utf8_len(s[p])) {
       const uint64_t bits = bits_at(s, p).bits;
       for (size_t a = 0; a < alts_.size(); ++a) {
         if (!(first_[a] & bits)) continue;
-        const size_t end = match(s, p, {alts_[a].data(), alts_[a].data() + alts_[a].size(), nullptr});
+        const size_t end = match(text, p, {alts_[a].data(), alts_[a].data() + alts_[a].size(), nullptr});
         if (end != kNoMatch) return Match{p, end};
       }
     }
@@ -300,6 +302,11 @@ class PatternMatcher : public Regex {
     uint64_t bits;
     uint32_t len;
   };
+  struct Text {
+    std::string_view s;
+    size_t steps = 0;  // of backtracking, which a hostile pattern could make endless
+  };
+  static constexpr size_t kMaxSteps = 10'000'000;
 
   CharBits bits_at(std::string_view s, size_t p) const {
     const auto b = static_cast<unsigned char>(s[p]);
@@ -326,7 +333,8 @@ class PatternMatcher : public Regex {
     return bits;
   }
 
-  size_t match(std::string_view s, size_t p, Rest rest) const {
+  size_t match(Text& text, size_t p, Rest rest) const {
+    const std::string_view s = text.s;
     while (rest.item == rest.end) {
       if (!rest.outer) return p;
       rest = *rest.outer;
@@ -335,19 +343,20 @@ class PatternMatcher : public Regex {
     const Rest next{rest.item + 1, rest.end, rest.outer};
     if (item.kind == Item::kNotAhead) {
       if (p < s.size() && (bits_at(s, p).bits >> item.cls & 1)) return kNoMatch;
-      return match(s, p, next);
+      return match(text, p, next);
     }
     if (item.kind == Item::kGroup) {
       for (const Seq& alt : item.alts) {
-        const size_t end = match(s, p, {alt.data(), alt.data() + alt.size(), &next});
+        const size_t end = match(text, p, {alt.data(), alt.data() + alt.size(), &next});
         if (end != kNoMatch) return end;
       }
-      return item.min == 0 ? match(s, p, next) : kNoMatch;
+      return item.min == 0 ? match(text, p, next) : kNoMatch;
     }
-    return match_class(s, p, item, next);
+    return match_class(text, p, item, next);
   }
 
-  size_t match_class(std::string_view s, size_t p, const Item& item, const Rest& next) const {
+  size_t match_class(Text& text, size_t p, const Item& item, const Rest& next) const {
+    const std::string_view s = text.s;
     uint32_t n = 0;
     while (n < item.max && p < s.size()) {
       const CharBits c = bits_at(s, p);
@@ -358,7 +367,9 @@ class PatternMatcher : public Regex {
     if (n < item.min) return kNoMatch;
     if (next.item == next.end && !next.outer) return p;
     for (;; --n) {
-      const size_t end = match(s, p, next);
+      const size_t end = match(text, p, next);
+      if (++text.steps > kMaxSteps + 100 * s.size())
+        fail(Code::kInvalidArgument, "tokenizer", "regular expression gave up on a text of {} bytes", s.size());
       if (end != kNoMatch || n == item.min || item.possessive) return end;
       p = previous_char(s, p);
     }

@@ -32,7 +32,7 @@ std::shared_ptr<const text::Vocabulary> table_of(TokenizerModel& m, std::string_
   if (m.tokens.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max()))
     fail(Code::kCorrupt, where, "expected fewer than 2^31 tokens, got {}", m.tokens.size());
   for (const std::string& t : m.tokens)
-    if (text::valid_utf8_prefix(t) != t.size()) fail(Code::kCorrupt, where, "expected tokens in UTF-8, got '{}'", text::lossy_utf8(t).substr(0, 60));
+    if (text::valid_utf8_prefix(t) != t.size()) fail(Code::kCorrupt, where, "expected tokens in UTF-8, got {}", quote(t, 60));
   const bool keeps_tokens = m.kind == TokenizerModel::Kind::kMergeByScore || m.kind == TokenizerModel::Kind::kSentencePieceUnigram;
   return std::make_shared<const text::Vocabulary>(keeps_tokens ? m.tokens : std::move(m.tokens));
 }
@@ -80,11 +80,11 @@ Tokenizer::Impl::Impl(text::TokenizerSpec spec, std::string_view where) : contex
 void Tokenizer::Impl::add_tokens(const std::vector<AddedToken>& tokens) {
   for (const AddedToken& t : tokens) {
     if (t.id < 0 || t.id == std::numeric_limits<int32_t>::max())
-      fail(Code::kCorrupt, context, "expected an id for added token '{}', got {}", t.content.substr(0, 60), t.id);
+      fail(Code::kCorrupt, context, "expected an id for added token {}, got {}", quote(t.content, 60), t.id);
     if (t.content.empty()) continue;
     Added a{t, {}};
     if (t.normalized && normalizer) {
-      NormalizedText n{t.content, text::utf8_len(t.content[0])};
+      NormalizedText n{.s = t.content, .start_bytes = text::utf8_len(t.content[0])};
       normalizer->apply(n);
       if (n.s != t.content) a.decoded = n.s;
     }
@@ -114,9 +114,9 @@ void Tokenizer::Impl::set_truncation(const Json& json) {
   };
   const std::string direction = text("direction", "Right"), strategy = text("strategy", "LongestFirst");
   if (!json.contains("max_length") || !json["max_length"].is_number_unsigned()) fail(Code::kCorrupt, where, "expected a number as 'max_length', got none");
-  if (direction != "Left" && direction != "Right") fail(Code::kCorrupt, where, "expected direction Left or Right, got '{}'", direction.substr(0, 40));
+  if (direction != "Left" && direction != "Right") fail(Code::kCorrupt, where, "expected direction Left or Right, got {}", quote(direction, 40));
   if (strategy != "LongestFirst" && strategy != "OnlyFirst" && strategy != "OnlySecond")
-    fail(Code::kCorrupt, where, "expected a truncation strategy, got '{}'", strategy.substr(0, 40));
+    fail(Code::kCorrupt, where, "expected a truncation strategy, got {}", quote(strategy, 40));
   truncation = Truncation{json["max_length"].get<size_t>(), direction == "Left", strategy == "OnlySecond"};
 }
 
@@ -165,7 +165,7 @@ void Tokenizer::Impl::encode_raw(std::string_view s, Call& call) const {
     const std::string_view piece = s.substr(begin, end - begin);
     const size_t start = call.at_start && begin == 0 ? text::utf8_len(piece[0]) : 0;
     if (!normalizer || normalizer->leaves(piece)) return encode_normalized({piece, start}, call);
-    NormalizedText n{std::string(piece), start};
+    NormalizedText n{.s = std::string(piece), .start_bytes = start};
     normalizer->apply(n);
     encode_normalized({n.s, n.start_bytes}, call);
   };

@@ -10,11 +10,12 @@
 namespace transom::text {
 namespace {
 
+constexpr size_t kMaxIds = size_t{1} << 28;
 using Parts = std::vector<std::vector<int32_t>>;
 
 int32_t checked_id(const Json& v, const StageJson& j) {
   if (!v.is_number_unsigned() || v.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int32_t>::max()))
-    fail(Code::kCorrupt, j.where(), "expected a token id in {}, got {}", j.type(), v.dump().substr(0, 40));
+    fail(Code::kCorrupt, j.where(), "expected a token id in {}, got {}", j.type(), v.dump(-1, ' ', true).substr(0, 40));
   return v.get<int32_t>();
 }
 
@@ -27,25 +28,28 @@ class TemplateProcessing : public PostProcessor {
     for (const auto& [name, token] : tokens.items()) {
       const auto ids = token.is_object() ? token.find("ids") : token.end();
       if (!token.is_object() || ids == token.end() || !ids->is_array())
-        fail(Code::kCorrupt, j.where(), "expected a list 'ids' for special token '{}', got none", name.substr(0, 60));
+        fail(Code::kCorrupt, j.where(), "expected a list 'ids' for special token {}, got none", quote(name, 60));
       for (const Json& id : *ids) specials[name].push_back(checked_id(id, j));
     }
     for (const Json& piece : j.array("single")) {
+      if (pieces_.size() >= 64) fail(Code::kUnsupported, j.where(), "expected at most 64 pieces in a template, got {}", j.at("single").size());
       const bool special = piece.is_object() && piece.contains("SpecialToken");
       const bool sequence = piece.is_object() && piece.contains("Sequence");
       const Json* body = special ? &piece["SpecialToken"] : sequence ? &piece["Sequence"] : nullptr;
       if (!body || !body->is_object() || !body->contains("id") || !(*body)["id"].is_string())
-        fail(Code::kCorrupt, j.where(), "expected SpecialToken or Sequence pieces in {}, got {}", j.type(), piece.dump().substr(0, 60));
+        fail(Code::kCorrupt, j.where(), "expected SpecialToken or Sequence pieces in {}, got {}", j.type(), piece.dump(-1, ' ', true).substr(0, 60));
       const auto id = (*body)["id"].get<std::string>();
       if (special && !specials.contains(id))
-        fail(Code::kCorrupt, j.where(), "expected special token '{}' under special_tokens, got none", id.substr(0, 60));
-      if (sequence && id != "A") fail(Code::kCorrupt, j.where(), "expected sequence A in the single template, got '{}'", id.substr(0, 60));
+        fail(Code::kCorrupt, j.where(), "expected special token {} under special_tokens, got none", quote(id, 60));
+      if (sequence && id != "A") fail(Code::kCorrupt, j.where(), "expected sequence A in the single template, got {}", quote(id, 60));
       pieces_.push_back({sequence, special ? specials[id] : std::vector<int32_t>()});
       if (special) added_ += pieces_.back().ids.size();
     }
   }
   void apply(Parts& parts, bool add_special_tokens) const override {
     if (parts.size() != 1) fail(Code::kUnsupported, "tokenizer", "expected one part before TemplateProcessing, got {}", parts.size());
+    if (pieces_.size() * (parts[0].size() + 1) > kMaxIds)
+      fail(Code::kResource, "tokenizer", "expected at most {} ids from TemplateProcessing, got more", kMaxIds);
     Parts out;
     for (const Item& p : pieces_) {
       if (p.sequence) out.push_back(parts[0]);
@@ -82,7 +86,7 @@ class ClsSep : public PostProcessor {
   static int32_t token(const StageJson& j, const char* key) {
     const Json& v = j.array(key);
     if (v.size() != 2 || !v[0].is_string())
-      fail(Code::kCorrupt, j.where(), "expected [token, id] as '{}' of {}, got {}", key, j.type(), v.dump().substr(0, 60));
+      fail(Code::kCorrupt, j.where(), "expected [token, id] as '{}' of {}, got {}", key, j.type(), v.dump(-1, ' ', true).substr(0, 60));
     return checked_id(v[1], j);
   }
   int32_t cls_, sep_;

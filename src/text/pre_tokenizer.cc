@@ -1,7 +1,7 @@
 // The pre-tokenizers of tokenizer.json: see pre_tokenizer.h.
 #include "text/pre_tokenizer.h"
 
-#include <limits>
+#include <algorithm>
 #include <optional>
 
 #include "text/regex.h"
@@ -20,7 +20,7 @@ Behavior behavior_of(const StageJson& j) {
   if (s == "MergedWithPrevious") return Behavior::kMergedWithPrevious;
   if (s == "MergedWithNext") return Behavior::kMergedWithNext;
   if (s == "Contiguous") return Behavior::kContiguous;
-  fail(Code::kCorrupt, j.where(), "expected a split behavior, got '{}'", s.substr(0, 40));
+  fail(Code::kCorrupt, j.where(), "expected a split behavior, got {}", quote(s, 40));
 }
 
 // Turns the sequence of matches and gaps of a text into pieces, by behavior.
@@ -205,7 +205,7 @@ class Metaspace : public PreTokenizer {
     if (scheme == "always") prepend_ = kAlways;
     else if (scheme == "first") prepend_ = kFirst;
     else if (scheme == "never") prepend_ = kNever;
-    else fail(Code::kCorrupt, j.where(), "expected a prepend_scheme of Metaspace, got '{}'", scheme.substr(0, 40));
+    else fail(Code::kCorrupt, j.where(), "expected a prepend_scheme of Metaspace, got {}", quote(scheme, 40));
     if (j.has("add_prefix_space") && !j.boolean("add_prefix_space")) {
       if (j.has("prepend_scheme") && prepend_ != kNever)
         fail(Code::kCorrupt, j.where(), "expected add_prefix_space to agree with prepend_scheme in Metaspace, got false and '{}'", scheme);
@@ -237,6 +237,7 @@ class Metaspace : public PreTokenizer {
   bool split_ = true;
 };
 
+constexpr ptrdiff_t kMaxRewrites = 6;
 constexpr std::string_view kGpt2Pattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 class ByteLevel : public PreTokenizer {
@@ -309,6 +310,12 @@ std::unique_ptr<PreTokenizer> make_stage(const StageJson& j) {
 PreTokenizerChain::PreTokenizerChain(const Json& json, std::string_view context, bool* byte_level_tail) {
   if (!json.is_null()) add(json, context);
   auto* tail = stages_.empty() ? nullptr : dynamic_cast<ByteLevel*>(stages_.back().get());
+  // Each of these may make a text several times as long.
+  const auto rewrites = std::count_if(stages_.begin(), stages_.end(), [](const auto& s) {
+    return dynamic_cast<const ByteLevel*>(s.get()) || dynamic_cast<const Metaspace*>(s.get());
+  });
+  if (rewrites > kMaxRewrites)
+    fail(Code::kUnsupported, context, "expected at most {} ByteLevel and Metaspace stages, got {}", kMaxRewrites, rewrites);
   if (!tail || !byte_level_tail) return;
   *byte_level_tail = true;
   tail->leave_bytes();

@@ -5,7 +5,9 @@
 #include <oniguruma.h>
 
 #include <array>
+#include <map>
 #include <mutex>
+#include <new>
 #include <vector>
 
 #include "base/error.h"
@@ -15,6 +17,9 @@
 
 namespace transom::text {
 namespace {
+
+constexpr unsigned long kRetries = 10'000'000;  // backtracking steps of one search before it is given up, and more for a long text
+constexpr size_t kMaxPattern = 64 << 10, kMaxSpelledOut = 4 << 20;
 
 const OnigUChar* bytes(const char* p) { return reinterpret_cast<const OnigUChar*>(p); }
 
@@ -32,7 +37,7 @@ class OnigRegex : public Regex {
     if (rc != ONIG_NORMAL) {
       std::array<OnigUChar, ONIG_MAX_ERROR_MESSAGE_LEN> message{};
       const int n = onig_error_code_to_str(message.data(), rc, &info);
-      fail(Code::kCorrupt, context, "expected a regular expression, got '{}' ({})", pattern.substr(0, 80),
+      fail(Code::kCorrupt, context, "expected a regular expression, got {} ({})", quote(pattern, 80),
            std::string_view(reinterpret_cast<const char*>(message.data()), n));
     }
   }
@@ -42,8 +47,13 @@ class OnigRegex : public Regex {
 
   std::optional<Match> search(std::string_view s, size_t from) const override {
     OnigRegion region{};
+    const std::unique_ptr<OnigMatchParam, void (*)(OnigMatchParam*)> limits(onig_new_match_param(), onig_free_match_param);
+    if (!limits) throw std::bad_alloc();
+    onig_initialize_match_param(limits.get());
+    onig_set_retry_limit_in_search_of_match_param(limits.get(), kRetries + 100 * s.size());
     const auto* begin = bytes(s.data());
-    const int rc = onig_search(regex_, begin, begin + s.size(), begin + from, begin + s.size(), &region, ONIG_OPTION_NONE);
+    const auto* end = begin + s.size();
+    const int rc = onig_search_with_param(regex_, begin, end, begin + from, end, &region, ONIG_OPTION_NONE, limits.get());
     std::optional<Match> found;
     if (rc >= 0) found = Match{static_cast<size_t>(region.beg[0]), static_cast<size_t>(region.end[0])};
     onig_region_free(&region, 0);
@@ -99,14 +109,53 @@ std::string property_set(std::string_view name, bool negated, Member member) {
   return out + "]";
 }
 
+// The sets of one pattern: each is made once, by looking at every code point.
+using Sets = std::map<std::pair<std::string, bool>, std::string>;
+const std::string& set_of(Sets& sets, std::string_view name, bool negated, Member member) {
+  std::string& set = sets[{std::string(name), negated}];
+  if (set.empty()) set = property_set(name, negated, member);
+  return set;
+}
+
+// \b and \B by looking at both sides for our own word characters.
+std::string word_border(Sets& sets, bool negated) {
+  const std::string& word = set_of(sets, "w", false, member_of("w"));
+  return fmt::format("(?-i:(?<={0}){1}{0})|(?<!{0}){2}{0}))", word, negated ? "(?=" : "(?!", negated ? "(?!" : "(?=");
+}
+
+// A property escape (\p{L}, \P{^L}, \w, \D …): its bytes and what it names; no name for any other escape.
+struct Escape {
+  std::string_view name;
+  size_t len = 2;
+  bool negated = false;
+};
+
+Escape escape_at(std::string_view p, size_t i) {
+  const char kind = p[i + 1];
+  Escape e;
+  e.negated = kind == 'P' || kind == 'W' || kind == 'D';
+  if (kind == 'w' || kind == 'W') e.name = "w";
+  if (kind == 'd' || kind == 'D') e.name = "d";
+  if ((kind != 'p' && kind != 'P') || i + 2 >= p.size() || p[i + 2] != '{') return e;
+  const size_t close = p.find('}', i);
+  if (close == std::string_view::npos) return e;
+  e.name = p.substr(i + 3, close - i - 3);
+  e.len = close + 1 - i;
+  if (e.name.starts_with("^")) e.name.remove_prefix(1), e.negated = !e.negated;
+  return e;
+}
+
 // Rewrites the property escapes of a pattern as explicit sets. Where (?i) holds, a set in a class would fold its case
 // and a property does not: those in a class are left alone there.
-std::string spell_out_properties(std::string_view p) {
+std::string spell_out_properties(std::string_view p, std::string_view context) {
   std::string out;
+  Sets sets;
   std::vector<bool> groups;  // whether case was ignored around each open group
   bool ignores_case = false;
   int depth = 0;  // of nested character classes
   for (size_t i = 0; i < p.size();) {
+    if (out.size() > kMaxSpelledOut)
+      fail(Code::kUnsupported, context, "expected a regular expression with fewer properties and word borders, got {}", quote(p, 80));
     if (p[i] == '[') ++depth;
     if (p[i] == ']' && depth > 0) --depth;
     if (p[i] == '(' && depth == 0) {
@@ -130,30 +179,17 @@ std::string spell_out_properties(std::string_view p) {
       out += p[i++];
       continue;
     }
-    const char kind = p[i + 1];
-    std::string_view name;
-    size_t len = 2;
-    bool negated = kind == 'P' || kind == 'W' || kind == 'D';
-    if ((kind == 'p' || kind == 'P') && i + 2 < p.size() && p[i + 2] == '{') {
-      const size_t close = p.find('}', i);
-      if (close != std::string_view::npos) {
-        name = p.substr(i + 3, close - i - 3);
-        len = close + 1 - i;
-        if (!name.empty() && name[0] == '^') name.remove_prefix(1), negated = !negated;
-      }
-    } else if (kind == 'w' || kind == 'W') {
-      name = "w";
-    } else if (kind == 'd' || kind == 'D') {
-      name = "d";
-    }
-    const Member member = name.empty() || (ignores_case && depth > 0) ? nullptr : member_of(name);
-    if (member) {
-      const std::string set = property_set(name, negated, member);
+    const Escape e = escape_at(p, i);
+    const Member member = e.name.empty() || (ignores_case && depth > 0) ? nullptr : member_of(e.name);
+    if ((p[i + 1] == 'b' || p[i + 1] == 'B') && depth == 0) {
+      out += word_border(sets, p[i + 1] == 'B');
+    } else if (member) {
+      const std::string& set = set_of(sets, e.name, e.negated, member);
       out += ignores_case ? "(?-i:" + set + ")" : set;
     } else {
-      out += p.substr(i, len);
+      out += p.substr(i, e.len);
     }
-    i += len;
+    i += e.len;
   }
   return out;
 }
@@ -161,7 +197,9 @@ std::string spell_out_properties(std::string_view p) {
 }  // namespace
 
 std::shared_ptr<const Regex> Regex::compile_oniguruma(std::string_view pattern, std::string_view context) {
-  return std::make_shared<OnigRegex>(spell_out_properties(pattern), context);
+  if (pattern.size() > kMaxPattern)
+    fail(Code::kUnsupported, context, "expected a regular expression of at most {} bytes, got {}", kMaxPattern, pattern.size());
+  return std::make_shared<OnigRegex>(spell_out_properties(pattern, context), context);
 }
 
 std::shared_ptr<const Regex> Regex::compile(std::string_view pattern, std::string_view context) {

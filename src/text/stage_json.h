@@ -49,7 +49,7 @@ class StageJson {
   }
   char32_t character(const char* key) const {
     const std::string s = string(key);
-    if (s.empty() || utf8_len(s[0]) != s.size()) fail(Code::kCorrupt, where_, "expected one character as '{}' of {}, got '{}'", key, type_, s.substr(0, 40));
+    if (s.empty() || utf8_len(s[0]) != s.size()) fail(Code::kCorrupt, where_, "expected one character as '{}' of {}, got {}", key, type_, quote(s, 40));
     return decode_utf8(s.data()).c;
   }
   const Json& array(const char* key) const {
@@ -58,7 +58,7 @@ class StageJson {
     return v;
   }
   [[noreturn]] void unknown() const {
-    fail(Code::kUnsupported, where_, "expected a stage type of tokenizer.json, got '{}'", type_.substr(0, 60));
+    fail(Code::kUnsupported, where_, "expected a stage type of tokenizer.json, got {}", quote(type_, 60));
   }
 
  private:

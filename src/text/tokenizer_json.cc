@@ -18,7 +18,7 @@ namespace {
 namespace dom = simdjson::dom;
 
 // Ids may leave gaps, but a file cannot make us allocate a table out of proportion to what it holds.
-constexpr uint64_t kSpareIds = uint64_t{1} << 20;
+constexpr uint64_t kSpareIds = uint64_t{1} << 17;
 constexpr size_t kMaxDepth = 200;
 
 class Reader {
@@ -50,12 +50,33 @@ class Reader {
     check(v.get(out), expected);
     return out;
   }
-  Json small(const dom::element& v) const { return parse_json(simdjson::minify(v), context_); }
+  // A stage as Json. Members are appended unseen: the ordered map's own insertion would search all before it.
+  Json small(const dom::element& v) const {
+    switch (v.type()) {
+      case dom::element_type::OBJECT: {
+        Json::object_t object;
+        for (const auto [key, value] : dom::object(v)) object.emplace_back(std::string(key), small(value));
+        return object;
+      }
+      case dom::element_type::ARRAY: {
+        Json::array_t array;
+        for (const dom::element item : dom::array(v)) array.push_back(small(item));
+        return array;
+      }
+      case dom::element_type::STRING: return std::string(std::string_view(v));
+      case dom::element_type::INT64: return int64_t(v) < 0 ? Json(int64_t(v)) : Json(static_cast<uint64_t>(int64_t(v)));
+      case dom::element_type::UINT64: return uint64_t(v);
+      case dom::element_type::DOUBLE: return double(v);
+      case dom::element_type::BOOL: return bool(v);
+      case dom::element_type::NULL_VALUE: break;
+    }
+    return nullptr;
+  }
 
   void top_level(std::string_view key, const dom::element& v) {
     if (key == "version") {
       const auto s = get<std::string_view>(v, "a string as version");
-      if (s != "1.0") fail(Code::kUnsupported, context_, "expected tokenizer version '1.0', got '{}'", s.substr(0, 40));
+      if (s != "1.0") fail(Code::kUnsupported, context_, "expected tokenizer version '1.0', got {}", quote(s, 40));
     } else if (key == "truncation") spec_.truncation = small(v);
     else if (key == "padding") spec_.padding = small(v);
     else if (key == "normalizer") spec_.normalizer = small(v);
@@ -130,11 +151,11 @@ class Reader {
     tokens.reserve(o.size());
     for (const auto [token, value] : o) {
       uint64_t id = 0;
-      if (value.get(id) != simdjson::SUCCESS) fail(Code::kCorrupt, context_, "expected an id for token '{}', got something else", token.substr(0, 60));
-      if (id >= bound) fail(Code::kCorrupt, context_, "expected ids below {}, got {} for token '{}'", bound, id, token.substr(0, 60));
+      if (value.get(id) != simdjson::SUCCESS) fail(Code::kCorrupt, context_, "expected an id for token {}, got something else", quote(token, 60));
+      if (id >= bound) fail(Code::kCorrupt, context_, "expected ids below {}, got {} for token {}", bound, id, quote(token, 60));
       if (id >= tokens.size()) tokens.resize(id + 1);
       if (!tokens[id].empty() && tokens[id] != token)
-        fail(Code::kCorrupt, context_, "expected one token for id {}, got '{}' and '{}'", id, tokens[id].substr(0, 60), token.substr(0, 60));
+        fail(Code::kCorrupt, context_, "expected one token for id {}, got {} and {}", id, quote(tokens[id], 60), quote(token, 60));
       tokens[id] = token;
     }
   }
@@ -185,7 +206,7 @@ class Reader {
       if (line.starts_with("#version")) return false;
       const size_t space = line.find(' ');
       if (space == std::string_view::npos || line.find(' ', space + 1) != std::string_view::npos)
-        fail(Code::kCorrupt, context_, "expected 'left right' as merge {}, got '{}'", number, line.substr(0, 60));
+        fail(Code::kCorrupt, context_, "expected 'left right' as merge {}, got {}", number, quote(line, 60));
       left = line.substr(0, space), right = line.substr(space + 1);
     }
     block.push_back({left, 0});
@@ -199,8 +220,8 @@ class Reader {
     for (size_t i = 0; i < block.size(); i += 2) {
       const int32_t l = table.find(block[i].token, block[i].hash), r = table.find(block[i + 1].token, block[i + 1].hash);
       if (l < 0 || r < 0)
-        fail(Code::kCorrupt, context_, "expected both parts of merge {} in the vocabulary, got no '{}'", spec_.model.merge_ids.size(),
-             block[l < 0 ? i : i + 1].token.substr(0, 60));
+        fail(Code::kCorrupt, context_, "expected both parts of merge {} in the vocabulary, got no {}", spec_.model.merge_ids.size(),
+             quote(block[l < 0 ? i : i + 1].token, 60));
       spec_.model.merge_ids.emplace_back(l, r);
     }
     block.clear();
@@ -225,7 +246,7 @@ void Reader::finish() {
   else if (type_ == "WordPiece") m.kind = Kind::kWordPiece;
   else if (type_ == "WordLevel") m.kind = Kind::kWordLevel;
   else if (type_ == "Unigram") m.kind = Kind::kUnigram;
-  else fail(Code::kUnsupported, context_, "expected model type BPE, WordPiece, Unigram or WordLevel, got '{}'", type_.substr(0, 40));
+  else fail(Code::kUnsupported, context_, "expected model type BPE, WordPiece, Unigram or WordLevel, got {}", quote(type_, 40));
   if (m.kind == Kind::kBpe && !has_merges_) fail(Code::kCorrupt, context_, "expected a field 'merges' in a BPE model, got none");
   const size_t size = m.table->tokens().size();
   if ((m.kind == Kind::kUnigram) == m.scores.empty() && size > 0)

@@ -126,7 +126,7 @@ class Unigram : public Model {
       if (!single) {
         const ModelScratch::Best& b = best[start + len];
         if (unk_id_ < 0 && (b.start < 0 || unk_score_ + here > b.score))
-          fail(Code::kInvalidArgument, "tokenizer", "expected an unknown token for '{}', got a Unigram model without one", piece.substr(start, len));
+          fail(Code::kInvalidArgument, "tokenizer", "expected an unknown token for {}, got a Unigram model without one", quote(piece.substr(start, len)));
         if (unk_id_ >= 0) offer(start + len, unk_score_ + here, start, unk_id_);
       }
       start += len;

@@ -37,7 +37,7 @@ void read_added_decoder(VocabularyConfig& out) {
   for (const auto& [key, value] : decoder->items()) {
     const std::optional<std::string> text = token_text(value);
     if (!text || key.empty() || key.size() > 9 || key.find_first_not_of("0123456789") != std::string::npos)
-      fail(Code::kCorrupt, out.path, "expected ids and tokens in added_tokens_decoder, got the key '{}'", key.substr(0, 40));
+      fail(Code::kCorrupt, out.path, "expected ids and tokens in added_tokens_decoder, got the key {}", quote(key, 40));
     AddedToken t{.id = checked_id(std::stoll(key), out.path), .content = *text};
     t.single_word = truth(value, "single_word", false);
     t.lstrip = truth(value, "lstrip", false);
@@ -53,7 +53,7 @@ void read_added_tokens(const std::string& path, VocabularyConfig& out, const std
   const Json values = read_json_file(path);
   if (!values.is_object()) fail(Code::kCorrupt, path, "expected an object, got {}", values.type_name());
   for (const auto& [content, id] : values.items()) {
-    if (!id.is_number_integer()) fail(Code::kCorrupt, path, "expected an id for '{}', got {}", content.substr(0, 40), id.type_name());
+    if (!id.is_number_integer()) fail(Code::kCorrupt, path, "expected an id for {}, got {}", quote(content, 40), id.type_name());
     const bool special = std::find(specials.begin(), specials.end(), content) != specials.end();
     out.added.push_back({.id = checked_id(id.get<int64_t>(), path), .content = content, .normalized = !special, .special = special});
   }

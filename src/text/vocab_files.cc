@@ -18,7 +18,7 @@ std::vector<std::string> read_vocab_json(const std::string& path) {
   for (const auto& [token, id] : values.items()) {
     const int64_t i = id.is_number_integer() ? id.get<int64_t>() : -1;
     if (i < 0 || i >= kMaxId || i >= static_cast<int64_t>(values.size()) * 4 + 4096)
-      fail(Code::kCorrupt, path, "expected an id in range for '{}', got {}", token.substr(0, 40), id.dump());
+      fail(Code::kCorrupt, path, "expected an id in range for {}, got {}", quote(token, 40), id.dump());
     if (tokens.size() <= static_cast<size_t>(i)) tokens.resize(i + 1);
     if (!tokens[i].empty()) fail(Code::kCorrupt, path, "expected one token an id, got a second one for {}", i);
     tokens[i] = token;
@@ -38,7 +38,7 @@ std::vector<std::pair<std::string, std::string>> read_merges(const std::string& 
     if (line.empty() || (number == 1 && line.starts_with("#version"))) continue;
     const size_t space = line.find(' ');
     if (space == 0 || space == line.npos || space + 1 == line.size() || line.find(' ', space + 1) != line.npos)
-      fail(Code::kCorrupt, path, "expected 'left right' in line {}, got '{}'", number, line.substr(0, 40));
+      fail(Code::kCorrupt, path, "expected 'left right' in line {}, got {}", number, quote(line, 40));
     merges.emplace_back(line.substr(0, space), line.substr(space + 1));
   }
   return merges;

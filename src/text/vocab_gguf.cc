@@ -48,7 +48,7 @@ void read_merges(const GgufMetadata& gguf, TokenizerModel& m) {
   for (size_t i = 0; i < merges.size(); ++i) {
     const size_t space = merges[i].find(' ', 1);
     if (space == std::string_view::npos || space + 1 == merges[i].size())
-      fail(Code::kCorrupt, gguf.path(), "expected 'left right' as merge {}, got '{}'", i, merges[i].substr(0, 40));
+      fail(Code::kCorrupt, gguf.path(), "expected 'left right' as merge {}, got {}", i, quote(merges[i], 40));
     m.merges.emplace_back(merges[i].substr(0, space), merges[i].substr(space + 1));
   }
 }
@@ -150,7 +150,7 @@ void convert_llama(const GgufMetadata& gguf, TokenizerSpec& spec) {
 void convert_bpe(const GgufMetadata& gguf, TokenizerSpec& spec, std::string_view pre_name) {
   TokenizerModel& m = spec.model;
   std::optional<GgufPreTokenizer> pre = gguf_pre_tokenizer(pre_name);
-  if (!pre) fail(Code::kUnsupported, gguf.path(), "expected a known pre-tokenizer as 'tokenizer.ggml.pre', got '{}'", pre_name.substr(0, 60));
+  if (!pre) fail(Code::kUnsupported, gguf.path(), "expected a known pre-tokenizer as 'tokenizer.ggml.pre', got {}", quote(pre_name, 60));
   if (pre_name.empty())
     log().warn("{}: no key 'tokenizer.ggml.pre': words are split by default patterns, ids may not be the model's own", gguf.path());
   m.kind = TokenizerModel::Kind::kBpe;
@@ -242,7 +242,7 @@ TokenizerSpec convert_gguf_vocabulary(const GgufMetadata& gguf) {
   if (*model == "no_vocab" || *model == "none") fail(Code::kNotFound, gguf.path(), "expected a vocabulary, got tokenizer.ggml.model '{}'", *model);
   const bool known = *model == "llama" || *model == "gpt2" || *model == "gemma4" || *model == "bert" || *model == "t5";
   if (!known)
-    fail(Code::kUnsupported, gguf.path(), "expected a vocabulary of model llama, gpt2, gemma4, bert or t5, got '{}'", model->substr(0, 60));
+    fail(Code::kUnsupported, gguf.path(), "expected a vocabulary of model llama, gpt2, gemma4, bert or t5, got {}", quote(*model, 60));
   TokenizerSpec spec;
   read_tokens(gguf, spec);
   if (*model == "llama") convert_llama(gguf, spec);

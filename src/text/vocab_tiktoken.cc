@@ -102,7 +102,7 @@ void read_ranks(std::string_view text, const std::string& path, TokenizerModel& 
     uint64_t rank = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), rank);
     if (digits.empty() || error != std::errc() || end != digits.data() + digits.size())
-      fail(Code::kCorrupt, path, "expected 'base64 rank' in line {}, got '{}'", number, line.substr(0, 40));
+      fail(Code::kCorrupt, path, "expected 'base64 rank' in line {}, got {}", number, quote(line, 40));
     if (rank >= lines * 2 + 4096) fail(Code::kCorrupt, path, "expected ranks below {} in a file of {} lines, got {}", lines * 2 + 4096, lines, rank);
     const std::string bytes = decode_base64(line.substr(0, space), path);
     if (bytes.empty()) fail(Code::kCorrupt, path, "expected a token in line {}, got none", number);

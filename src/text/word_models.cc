@@ -10,7 +10,7 @@ namespace {
 
 int32_t unknown_id(const std::optional<std::string>& token, int32_t id) {
   if (id < 0)
-    fail(Code::kInvalidArgument, "tokenizer", "expected the unknown token '{}' in the vocabulary, got none", token.value_or(""));
+    fail(Code::kInvalidArgument, "tokenizer", "expected the unknown token {} in the vocabulary, got none", quote(token.value_or("")));
   return id;
 }
 
