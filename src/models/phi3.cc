@@ -8,6 +8,7 @@ namespace {
 std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   DecoderParts p = decoder_parts(c, {.eps = 1e-5});
   p.attention.mask.window = sliding_window(c, 0);
+  c.ignore("original_max_position_embeddings");  // longrope has read it
   c.ignore("embd_pdrop");
   c.ignore("resid_pdrop");
   return pre_norm_decoder(root, p);
