@@ -95,21 +95,32 @@ Member member_of(std::string_view name) {
   return nullptr;
 }
 
+// The first code points of all runs that share one record of properties, and the end of the last: some thousands.
+const std::vector<char32_t>& property_runs() {
+  static const std::vector<char32_t> runs = [] {
+    const uint8_t* index = unicode_table().index;
+    std::vector<char32_t> out{0};
+    for (char32_t c = 1; c < 0x110000; ++c)
+      if (index[c] != index[c - 1]) out.push_back(c);
+    out.push_back(0x110000);
+    return out;
+  }();
+  return runs;
+}
+
 std::string property_set(std::string_view name, bool negated, Member member) {
+  const std::vector<char32_t>& runs = property_runs();
   std::string out = negated ? "[^" : "[";
-  for (char32_t c = 0; c < 0x110000;) {
-    if (!member(props(c), name)) {
-      ++c;
-      continue;
-    }
-    const char32_t first = c;
-    while (c < 0x110000 && member(props(c), name)) ++c;
-    out += fmt::format("\\x{{{:x}}}-\\x{{{:x}}}", static_cast<uint32_t>(first), static_cast<uint32_t>(c - 1));
+  for (size_t i = 0; i + 1 < runs.size();) {
+    const size_t first = i;
+    while (i + 1 < runs.size() && member(props(runs[i]), name)) ++i;
+    if (i == first) ++i;
+    else out += fmt::format("\\x{{{:x}}}-\\x{{{:x}}}", static_cast<uint32_t>(runs[first]), static_cast<uint32_t>(runs[i] - 1));
   }
   return out + "]";
 }
 
-// The sets of one pattern: each is made once, by looking at every code point.
+// The sets of one pattern: each is made once.
 using Sets = std::map<std::pair<std::string, bool>, std::string>;
 const std::string& set_of(Sets& sets, std::string_view name, bool negated, Member member) {
   std::string& set = sets[{std::string(name), negated}];
