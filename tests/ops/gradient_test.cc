@@ -193,6 +193,7 @@ TEST_F(Gradient, Activations) {
   for (int i = 0; i < 10; ++i) away.view.row<float>(0)[i] += away.view.row<float>(0)[i] > 0 ? 0.1f : -0.1f;
   check([&](Ctx& cx, const Inputs& in) { return ops::act_mul(cx, in[0], {}, Activation::kRelu); }, {away});
   check([&](Ctx& cx, const Inputs& in) { return ops::softcap(cx, in[0], 1.5f); }, {random(2, 5)});
+  check([&](Ctx& cx, const Inputs& in) { return ops::scale(cx, in[0], 0.6f); }, {random(2, 5)});
 }
 
 TEST_F(Gradient, GathersAndEmbedding) {
