@@ -58,6 +58,12 @@ void identify(Model::Impl& m) {
     fail(Code::kUnsupported, m.path, "expected an architecture of {}, got {} (the Python transformers worker is not there yet)",
          native_list(), join(names));
   log().info("impl=native arch={}", m.architecture);
+  for (const auto& [alias, name] : m.family.config_aliases)
+    if (const auto it = m.config_json.find(alias); it != m.config_json.end() && !m.config_json.contains(name)) {
+      Json value = *it;
+      m.config_json.erase(it);
+      m.config_json[name] = std::move(value);
+    }
   if (!source.gguf()) return;
   m.config_json = gguf_config(source, m.family.gguf.keys);
   if (m.family.gguf.adjust) m.family.gguf.adjust(m.config_json);

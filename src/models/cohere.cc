@@ -8,9 +8,7 @@ namespace {
 DecoderParts parts(const Config& c) {
   DecoderParts p = decoder_parts(c, {.norm = nn::Norm::kLayer, .eps_key = "layer_norm_eps", .eps = 1e-5, .tied = true});
   p.norm.bias = p.decoder.norm.bias = false;
-  nn::RopeSpec rope = *p.attention.rope;
-  rope.interleaved = true;
-  p.attention.rope = std::make_shared<nn::RopeSpec>(rope);
+  p.attention.rope = interleaved(*p.attention.rope);
   p.attention.qkv_bias = p.attention.out_bias = c.b("attention_bias", false);
   p.decoder.logit_scale = c.f("logit_scale", 0.0625);
   return p;

@@ -13,9 +13,10 @@ DecoderParts decoder_parts(const Config& c, const DecoderDefaults& d) {
   DecoderParts p;
   p.norm = {.kind = d.norm, .size = hidden, .eps = c.f(d.eps_key, d.eps), .bias = d.norm == nn::Norm::kLayer};
   p.attention = {.hidden = hidden, .heads = heads, .kv_heads = kv_heads, .head_dim = head_dim,
-                 .scale = 1 / std::sqrt(static_cast<double>(head_dim)),
-                 .rope = std::make_shared<nn::RopeSpec>(nn::rope_from_config(c, head_dim, d.rope_theta, d.rope_layers))};
-  p.mlp = {.hidden = hidden, .inner = c.size("intermediate_size"),
+                 .scale = 1 / std::sqrt(static_cast<double>(head_dim))};
+  if (d.rotates) p.attention.rope = std::make_shared<nn::RopeSpec>(nn::rope_from_config(c, head_dim, d.rope_theta, d.rope_layers));
+  p.mlp = {.hidden = hidden,
+           .inner = d.inner_per_hidden ? c.size("intermediate_size", d.inner_per_hidden * hidden) : c.size("intermediate_size"),
            .act = nn::activation_by_name(c.s(d.act_key, d.act), c.origin())};
   if (!d.gated) p.mlp.gate = "";
   p.decoder = {.vocab = c.size("vocab_size"), .norm = p.norm, .tied = c.b("tie_word_embeddings", d.tied), .padding_id = padding_id(c)};
@@ -29,6 +30,12 @@ std::vector<std::string_view> decoder_keys(std::initializer_list<std::string_vie
                                         "rope_scaling", "rope_parameters", "head_dim"};
   keys.insert(keys.end(), more);
   return keys;
+}
+
+std::shared_ptr<const nn::RopeSpec> interleaved(const nn::RopeSpec& rope) {
+  nn::RopeSpec r = rope;
+  r.interleaved = true;
+  return std::make_shared<nn::RopeSpec>(std::move(r));
 }
 
 int32_t sliding_window(const Config& c, int64_t otherwise) {
@@ -89,6 +96,18 @@ std::unique_ptr<nn::Network> parallel_decoder(const Scope& root, const DecoderPa
     d->add<nn::Parallel>(nn::NormLayer(s / "input_layernorm", p.norm),
                          nn::layer<nn::Attention>(s / "self_attn", attention ? attention(static_cast<int64_t>(i)) : p.attention),
                          std::nullopt, nn::layer<nn::Mlp>(s / "mlp", p.mlp));
+  }
+  return d;
+}
+
+std::unique_ptr<nn::Network> reordered_decoder(const Scope& root, const DecoderParts& p, const AttentionOfLayer& attention) {
+  auto d = std::make_unique<nn::Decoder>(root, p.decoder);
+  const std::vector<Scope> scopes = layers(root / "model.layers", p.layers);
+  for (size_t i = 0; i < scopes.size(); ++i) {
+    const Scope& s = scopes[i];
+    d->add<nn::Reordered>(nn::layer<nn::Attention>(s / "self_attn", attention(static_cast<int64_t>(i))),
+                          nn::NormLayer(s / "post_attention_layernorm", p.norm), nn::layer<nn::Mlp>(s / "mlp", p.mlp),
+                          nn::NormLayer(s / "post_feedforward_layernorm", p.norm));
   }
   return d;
 }

@@ -23,6 +23,8 @@ struct DecoderDefaults {
   const char* act_key = "hidden_act";
   const char* act = "silu";
   bool gated = true;
+  int64_t inner_per_hidden = 0;  // where intermediate_size may be absent
+  bool rotates = true;
   bool tied = false;
 };
 
@@ -40,6 +42,9 @@ DecoderParts decoder_parts(const Config& c, const DecoderDefaults& defaults = {}
 
 // The config keys that decoder_parts reads, and `more`.
 std::vector<std::string_view> decoder_keys(std::initializer_list<std::string_view> more = {});
+
+// The same rotation, of adjacent pairs.
+std::shared_ptr<const nn::RopeSpec> interleaved(const nn::RopeSpec& rope);
 
 // sliding_window; 0 when there is none. `otherwise`: the family's default for an absent key.
 int32_t sliding_window(const Config& c, int64_t otherwise);
@@ -60,5 +65,8 @@ std::unique_ptr<nn::Network> pre_norm_decoder(const Scope& root, const DecoderPa
 std::unique_ptr<nn::Network> sandwich_decoder(const Scope& root, const DecoderParts& parts, const AttentionOfLayer& attention);
 // Likewise of Parallel blocks with one norm for both sublayers.
 std::unique_ptr<nn::Network> parallel_decoder(const Scope& root, const DecoderParts& parts, const AttentionOfLayer& attention = {});
+
+// Likewise of Reordered blocks, under the names of OLMo 2's layers.
+std::unique_ptr<nn::Network> reordered_decoder(const Scope& root, const DecoderParts& parts, const AttentionOfLayer& attention);
 
 }  // namespace transom

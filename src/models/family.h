@@ -25,21 +25,31 @@ struct Family {
   GgufNames gguf;                 // for GGUF files
   std::string_view base_prefix;   // transformers' base_model_prefix: present in some checkpoints, absent in others
   std::vector<std::string_view> config_keys;  // what transformers' config class defines, beyond the common keys
+  // Keys of config.json and the common names that they stand for (transformers' attribute_map): {"n_embd", "hidden_size"}.
+  std::vector<std::pair<std::string_view, std::string_view>> config_aliases = {};
 };
 
 Family bert_family();
-Family cohere_family();
 Family cohere2_family();
-Family gemma_family();
+Family cohere_family();
+Family ernie4_5_family();
+Family exaone4_family();
 Family gemma2_family();
 Family gemma3_family();
+Family gemma_family();
+Family glm4_family();
+Family glm_family();
+Family gpt2_family();
+Family gpt_neox_family();
+Family gptj_family();
 Family granite_family();
 Family llama_family();
 Family mistral_family();
 Family olmo2_family();
 Family olmo3_family();
-Family phi_family();
+Family olmo_family();
 Family phi3_family();
+Family phi_family();
 Family qwen2_family();
 Family qwen3_family();
 Family smollm3_family();

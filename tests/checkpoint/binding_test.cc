@@ -30,7 +30,8 @@ struct Case {
   Scope root{params, states};
 
   Bindings bind(const Rules& rules) {
-    source = std::make_unique<TensorSource>("model", CheckpointContents{.format = CheckpointFormat::kSafetensors, .entries = entries, .metadata = {}, .gguf = {}});
+    source = std::make_unique<TensorSource>(
+        "model", CheckpointContents{.format = CheckpointFormat::kSafetensors, .entries = entries, .metadata = {}, .gguf = {}});
     return bind_params(params, *source, rules, "", {});
   }
   std::unique_ptr<TensorSource> source;

@@ -1,0 +1,45 @@
+// GLM-4 (Zhipu AI 2024; transformers modeling_glm) and GLM-4-0414 (modeling_glm4): rotation of adjacent pairs in half of each head,
+// gate and up in one tensor; the latter in sandwich-norm blocks.
+#include "models/decoder_parts.h"
+
+namespace transom {
+namespace {
+
+DecoderParts parts(const Config& c) {
+  DecoderParts p = decoder_parts(c, {.eps = 1.5625e-7, .head_dim = 128});
+  p.attention.rope = interleaved(*p.attention.rope);
+  p.attention.qkv_bias = c.b("attention_bias", true);
+  return p;
+}
+
+std::unique_ptr<nn::Network> build_glm(const Config& c, const Scope& root) { return pre_norm_decoder(root, parts(c)); }
+
+std::unique_ptr<nn::Network> build_glm4(const Config& c, const Scope& root) {
+  const DecoderParts p = parts(c);
+  return sandwich_decoder(root, p, [&](int64_t) { return p.attention; });
+}
+
+const Fused kGateUp{"model.layers.*.mlp.gate_up_proj.*", {"model.layers.*.mlp.gate_proj.*", "model.layers.*.mlp.up_proj.*"}};
+
+}  // namespace
+
+Family glm_family() {
+  return {.build = build_glm,
+          .rules = {kGateUp},
+          .gguf = {},
+          .base_prefix = "model",
+          .config_keys = decoder_keys({"rms_norm_eps", "hidden_act", "attention_bias", "partial_rotary_factor"})};
+}
+
+Family glm4_family() {
+  return {.build = build_glm4,
+          .rules = {kGateUp,
+                    Rename{"model.layers.*.post_attention_layernorm.*", "model.layers.*.post_self_attn_layernorm.*"},
+                    Rename{"model.layers.*.pre_feedforward_layernorm.*", "model.layers.*.post_attention_layernorm.*"},
+                    Rename{"model.layers.*.post_feedforward_layernorm.*", "model.layers.*.post_mlp_layernorm.*"}},
+          .gguf = {},
+          .base_prefix = "model",
+          .config_keys = decoder_keys({"rms_norm_eps", "hidden_act", "attention_bias", "partial_rotary_factor"})};
+}
+
+}  // namespace transom
