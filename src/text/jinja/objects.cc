@@ -2,6 +2,7 @@
 #include "text/jinja/objects.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "text/jinja/args.h"
 #include "text/jinja/number.h"
@@ -68,7 +69,7 @@ std::string Range::repr(Env&) {
 
 bool Range::contains(const Value& v) const {
   if (!v.is_number()) return false;
-  if (v.is(Type::kFloat) && v.real() != static_cast<double>(static_cast<int64_t>(v.real()))) return false;
+  if (v.is(Type::kFloat) && (std::floor(v.real()) != v.real() || std::fabs(v.real()) >= 0x1p63)) return false;
   const int64_t i = v.is(Type::kFloat) ? static_cast<int64_t>(v.real()) : clamp_int(v);
   if (count == 0) return false;
   const int64_t last = start + (count - 1) * step;
