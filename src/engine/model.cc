@@ -1,5 +1,6 @@
 // Model::load: finds the family, builds the network, binds and loads its parameters: see include/transom/model.h.
 #include <algorithm>
+#include <array>
 #include <chrono>
 
 #include "base/error.h"
@@ -58,9 +59,30 @@ void identify(Model::Impl& m) {
     fail(Code::kUnsupported, m.path, "expected an architecture of {}, got {} (the Python transformers worker is not there yet)",
          native_list(), join(names));
   log().info("impl=native arch={}", m.architecture);
+  for (const auto& [theirs, ours] : m.family.config_aliases)
+    if (const auto it = m.config_json.find(theirs); it != m.config_json.end()) {
+      const Json value = *it;
+      m.config_json.erase(std::string(theirs));
+      m.config_json[std::string(ours)] = value;
+    }
   if (!source.gguf()) return;
   m.config_json = gguf_config(source, m.family.gguf.keys);
   if (m.family.gguf.adjust) m.family.gguf.adjust(m.config_json);
+}
+
+HeadInfo head_info(const nn::Network& network, const Config& config) {
+  constexpr std::array kNames = {"none", "causal-lm", "masked-lm", "sequence-classification", "token-classification",
+                                 "question-answering", "replaced-token-detection"};
+  const nn::HeadShape head = network.head();
+  HeadInfo info{.task = kNames.at(static_cast<size_t>(head.task)), .outputs = head.outputs, .per_text = head.rows != nn::HeadRows::kEach};
+  if (head.task != nn::Task::kSequenceClassification && head.task != nn::Task::kTokenClassification) return info;
+  const Json names = config.raw("id2label");
+  for (int64_t i = 0; i < head.outputs && names.is_object(); ++i) {
+    const auto it = names.find(std::to_string(i));
+    if (it == names.end() || !it->is_string()) return info.labels.clear(), info;
+    info.labels.push_back(it->get<std::string>());
+  }
+  return info;
 }
 
 void check_unread(const Config& config, Model::Impl& m) {
@@ -111,11 +133,11 @@ void load_weights(Model::Impl& m) {
   stream.team = m.team.get();
   const auto resident = [&](const Binding& b) { return !m.options.stream_weights || b.param->block < 0; };
   int64_t done = 0, total = 0;
-  for (const Binding& b : m.bindings.rows) total += resident(b) ? static_cast<int64_t>(TensorSource::data(*b.entry).size()) : 0;
+  for (const Binding& b : m.bindings.rows) total += resident(b) ? value_bytes(b) : 0;
   for (const Binding& b : m.bindings.rows) {
     if (!resident(b)) continue;
     b.param->weight = on_device(load_weight(b), *m.kernels, stream);
-    done += static_cast<int64_t>(TensorSource::data(*b.entry).size());
+    done += value_bytes(b);
     if (m.options.progress) m.options.progress(done, total);
   }
   share_tied(m.params);
@@ -140,7 +162,9 @@ Model Model::load(const std::string& path, const ModelOptions& options) {
   m->context_length = config.i("max_position_embeddings", 0);
   m->vocab_size = config.i("vocab_size");
   m->hidden_size = config.i("hidden_size");
-  m->network = m->family.build(config, Scope(m->params, m->states));
+  m->network = build_network(m->family, config, Scope(m->params, m->states));
+  m->head = head_info(*m->network, config);
+  if (const int64_t n = m->network->limits().positions; n > 0) m->context_length = std::min(m->context_length, n);
   check_unread(config, *m);
   m->bindings = bind_params(m->params, *m->source, m->source->gguf() ? m->family.gguf.rules : m->family.rules,
                             m->family.base_prefix, {.allow_unused = options.allow_unused_tensors});
@@ -180,7 +204,8 @@ const std::string& Model::architecture() const { return impl_->architecture; }
 int64_t Model::context_length() const { return impl_->context_length; }
 int64_t Model::vocab_size() const { return impl_->vocab_size; }
 int64_t Model::hidden_size() const { return impl_->hidden_size; }
-bool Model::generates() const { return impl_->network->has_head(); }
+const HeadInfo& Model::head() const { return impl_->head; }
+bool Model::generates() const { return impl_->network->head().task == nn::Task::kCausalLm; }
 const SamplingParams& Model::default_sampling() const { return impl_->generation.sampling; }
 const std::vector<int32_t>& Model::end_ids() const { return impl_->generation.eos_ids; }
 const std::vector<std::string>& Model::warnings() const { return impl_->warnings; }
@@ -192,20 +217,21 @@ nlohmann::ordered_json Model::describe() const {
   d["path"] = m.path;
   d["architecture"] = m.architecture;
   d["impl"] = "native";
+  d["head"] = {{"task", m.head.task}, {"outputs", m.head.outputs}, {"per_text", m.head.per_text}, {"labels", m.head.labels}};
   int64_t count = 0, bytes = 0, block_parameters = 0, step_bytes = 0;
   std::map<std::string, int64_t> by_type;
   Json tensors = Json::array();
   for (const Binding& b : m.bindings.rows) {
     count += b.param->rows * b.param->cols;
-    bytes += static_cast<int64_t>(b.entry->bytes);
+    bytes += value_bytes(b);
     if (b.param->block >= 0) block_parameters += b.param->rows * b.param->cols;
     // A step reads a row a token of a table, and all of every other weight.
     const bool shared = std::any_of(m.params.rows().begin(), m.params.rows().end(),
                                     [&](const Param& p) { return p.tied == b.param && p.weight.view.data == b.param->weight.view.data; });
-    if (b.param->kind != ParamKind::kTable || shared) step_bytes += static_cast<int64_t>(b.entry->bytes);
-    by_type[std::string(name(b.entry->dtype))] += static_cast<int64_t>(b.entry->bytes);
+    if (b.param->kind != ParamKind::kTable || shared) step_bytes += value_bytes(b);
+    by_type[std::string(name(b.entry->dtype))] += value_bytes(b);
     tensors.push_back({{"name", b.param->name}, {"stored_as", b.entry->name}, {"dtype", name(b.entry->dtype)},
-                       {"shape", b.entry->shape}, {"bytes", b.entry->bytes}});
+                       {"shape", b.entry->shape}, {"bytes", value_bytes(b)}});
   }
   d["parameters"] = count;
   d["weight_bytes"] = bytes;

@@ -25,11 +25,27 @@ struct Family {
   GgufNames gguf;                 // for GGUF files
   std::string_view base_prefix;   // transformers' base_model_prefix: present in some checkpoints, absent in others
   std::vector<std::string_view> config_keys;  // what transformers' config class defines, beyond the common keys
+  // The head of a task that build leaves out; null: build declares the only one there is.
+  nn::HeadSpec (*head)(const Config& config, nn::Task task) = nullptr;
+  // config.json's own names of keys, and the common ones that are read instead (transformers' attribute_map).
+  std::vector<std::pair<std::string_view, std::string_view>> config_aliases = {};
+  nn::Task task = nn::Task::kNone;  // what the architecture's name says, set by the registry
 };
+
+// The network with its task's head.
+std::unique_ptr<nn::Network> build_network(const Family& family, const Config& config, const Scope& root);
 
 Family llama_family();
 Family gemma3_family();
+Family albert_family();
 Family bert_family();
+Family deberta_v2_family();
+Family distilbert_family();
+Family electra_family();
+Family modernbert_family();
+Family mpnet_family();
+Family nomic_bert_family();
+Family roberta_family();
 
 // The GGUF names that all decoders share: token_embd, output_norm, output and the plain attention and feed-forward ones.
 Rules gguf_decoder_rules();

@@ -9,6 +9,7 @@
 #include "nn/layer.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
+#include "nn/relative.h"
 #include "nn/rope.h"
 
 namespace transom::nn {
@@ -20,6 +21,7 @@ struct AttentionSpec {
   std::optional<NormSpec> qk_norm;       // over each head of q and k
   AttentionMask mask;
   double softcap = 0;
+  std::shared_ptr<const RelativeBias> relative;  // null: none
   bool qkv_bias = false, out_bias = false;
   // Names of the projections and of the output projection, below the layer's scope.
   std::string q = "q_proj", k = "k_proj", v = "v_proj", o = "o_proj";
