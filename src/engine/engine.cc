@@ -63,6 +63,8 @@ Matrix Engine::forward(std::span<const Feed> feeds) {
 
 Matrix Engine::logits(std::span<const int32_t> ids, int64_t chunk, Rows rows, const std::string& adapter,
                       std::span<const int32_t> token_types) {
+  if (!token_types.empty() && token_types.size() != ids.size())
+    fail(Code::kInvalidArgument, "token types", "expected one for each of {} ids, got {}", ids.size(), token_types.size());
   const SequenceId id = open(adapter);
   struct Closer {
     Engine& engine;

@@ -109,8 +109,8 @@ std::span<const float> Runner::run(std::span<const StepItem> items, bool want_lo
   }
   arena_.reset();
   std::vector<int32_t> wanted;
-  const bool first_rows = want_logits && model_.network->head().rows == nn::HeadRows::kFirst;
-  Ctx cx{.kernels = *model_.kernels, .stream = stream_, .arena = arena_, .dtype = model_.dtype, .batch = lay_out(items, wanted, first_rows)};
+  const nn::HeadRows rows = want_logits ? model_.network->head().rows : nn::HeadRows::kEach;
+  Ctx cx{.kernels = *model_.kernels, .stream = stream_, .arena = arena_, .dtype = model_.dtype, .batch = lay_out(items, wanted, rows != nn::HeadRows::kEach)};
   if (stateful) cx.states = pool_.views();
   cx.residency = model_.residency.get();
   cx.observer = observer;
@@ -127,6 +127,7 @@ std::span<const float> Runner::run(std::span<const StepItem> items, bool want_lo
   }
   Tensor y = model_.network->hidden(cx);
   if (!wanted.empty()) {
+    if (rows == nn::HeadRows::kMean) y = ops::sequence_means(cx, y);
     if (static_cast<int64_t>(wanted.size()) != y.rows()) {
       y = ops::gather_rows(cx, y, cx.batch.logit_rows, cx.batch.logit_count);
       cx.adapters.clear();  // rows have moved; heads take no adapters yet

@@ -25,7 +25,7 @@ class Runner {
   Runner(Model::Impl& model, int32_t page_size, int64_t max_pages);
 
   // Rows [n, head().outputs] (or [n, hidden]) as F32 in host memory, in order of the items, valid until the next step. States advance.
-  // A head over whole texts (HeadRows::kFirst) gives one row an item. Error{kInvalidArgument} for ids outside the vocabulary or
+  // A head over whole texts (kFirst, kMean) gives one row an item. Error{kInvalidArgument} for ids outside the vocabulary or
   // past the model's positions; Error{kResource} when pages run out: no state has changed then.
   std::span<const float> logits(std::span<const StepItem> items);
   std::span<const float> hidden(std::span<const StepItem> items);

@@ -1,7 +1,6 @@
 // DeBERTa v2 and v3 (He et al. 2021; transformers modeling_deberta_v2): BERT's post-norm layers with disentangled attention.
 #include <cmath>
 
-#include "base/error.h"
 #include "models/encoder_parts.h"
 #include "nn/disentangled.h"
 

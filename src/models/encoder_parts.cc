@@ -3,8 +3,6 @@
 
 #include <cmath>
 
-#include "base/error.h"
-
 namespace transom {
 
 Activation activation(const Config& c, const char* key, const char* otherwise) {
@@ -63,7 +61,8 @@ nn::HeadSpec encoder_head(const Config& c, nn::Task task, const EncoderHeads& he
       break;
     case nn::Task::kSequenceClassification:
       h = heads.sequence;
-      h.shape = {.outputs = label_count(c), .rows = nn::HeadRows::kFirst};
+      h.shape.outputs = label_count(c);
+      if (h.shape.rows == nn::HeadRows::kEach) h.shape.rows = nn::HeadRows::kFirst;
       break;
     case nn::Task::kTokenClassification:
       h = heads.token;

@@ -33,7 +33,7 @@ std::unique_ptr<nn::Encoder> bert_encoder(const Scope& root, const EncoderParts&
 struct EncoderHeads {
   nn::HeadSpec masked_lm, sequence, token = {.out = "classifier"}, question = {.out = "qa_outputs"};
 };
-// The head of `task`: masked_lm over the vocabulary, sequence over the first token's labels, token over each token's labels,
+// The head of `task`: masked_lm over the vocabulary, sequence over a text's labels (its first row, or the mean), token over each token's labels,
 // question over each token's start and end. Error{kUnsupported} for another task.
 nn::HeadSpec encoder_head(const Config& c, nn::Task task, const EncoderHeads& heads);
 

@@ -76,8 +76,9 @@ nn::HeadSpec head(const Config& c, nn::Task task) {
   heads.masked_lm.out = "decoder";
   heads.masked_lm.out_bias = c.b("decoder_bias", true);
   heads.sequence.out = heads.token.out = heads.question.out = "classifier";
-  const bool mean = c.s("classifier_pooling", "cls") == "mean";
-  c.require(!mean || task != nn::Task::kSequenceClassification, "classifier_pooling", "cls");
+  const std::string pooling = c.s("classifier_pooling", "cls");
+  c.require(pooling == "cls" || pooling == "mean", "classifier_pooling", "cls or mean");
+  if (pooling == "mean") heads.sequence.shape.rows = nn::HeadRows::kMean;
   return encoder_head(c, task, heads);
 }
 

@@ -1,6 +1,8 @@
 // DisentangledAttention: see disentangled.h.
 #include "nn/disentangled.h"
 
+#include "base/error.h"
+
 namespace transom::nn {
 namespace {
 
@@ -22,6 +24,8 @@ DisentangledAttention::DisentangledAttention(const Scope& s, const DisentangledS
 }
 
 ops::Relative DisentangledAttention::scores(Ctx& cx, const Tensor& q, const Tensor& k) const {
+  // The projections of positions serve all sequences of the step, so none of their adapters can change them.
+  if (!cx.adapters.empty()) fail(Code::kUnsupported, "adapter", "expected none over disentangled attention, got one");
   const RelativeEmbeddings& e = *spec_.relative;
   Tensor positions = ops::whole_table(cx, *e.table);
   if (e.norm) positions = e.norm->forward(cx, positions);

@@ -20,8 +20,8 @@ enum class Task : uint8_t {
   kReplacedTokenDetection,    // ELECTRA's discriminator
 };
 
-// Which rows of a sequence a head reads: all, each for itself, or one, the first token's.
-enum class HeadRows : uint8_t { kEach, kFirst };
+// What a head reads of a sequence: all rows, each for itself, or one: the first token's, or the mean of all.
+enum class HeadRows : uint8_t { kEach, kFirst, kMean };
 
 // What a network's logits are.
 struct HeadShape {

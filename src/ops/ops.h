@@ -72,6 +72,9 @@ struct AttentionParam {
 // q [T, H*hd], k and v [T, kv_heads*hd] -> [T, H*v_hd]. With state: writes k and v, then attends over all that is kept.
 Tensor attention(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionParam& p);
 
+// Each row becomes the mean of its sequence's rows: attention with equal scores.
+Tensor sequence_means(Ctx& cx, const Tensor& x);
+
 // act(gate) * up, or act(gate) when up is absent.
 Tensor act_mul(Ctx& cx, const Tensor& gate, const Tensor& up, Activation act);
 Tensor softcap(Ctx& cx, const Tensor& x, float cap);
