@@ -50,7 +50,8 @@ int run(const CommonOptions& common, const LogitsOptions& o) {
 
 void add_logits_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<LogitsOptions>();
-  CLI::App& c = add_command(app, common, "logits", "Raw logits for given ids: of the next token, or of the head that the model has", [&common, o] { return run(common, *o); });
+  CLI::App& c = add_command(app, common, "logits", "Raw logits for given ids: of the next token, or of the head that the model has",
+                            [&common, o] { return run(common, *o); });
   add_model_argument(c, common);
   add_model_flags(c, common);
   add_json_flag(c, common);
