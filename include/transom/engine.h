@@ -81,12 +81,15 @@ class Engine {
     SequenceId sequence = 0;
     std::span<const int32_t> ids;
     Rows rows = Rows::kLast;
+    std::span<const int32_t> token_types = {};  // of an encoder's pair of texts (BERT): as many as ids, or none (all 0)
   };
-  // One pass over several sequences: appends the ids to each and returns the wanted rows of logits, in order. The length is not
-  // held against the model's context: some rotations are defined past it.
+  // One pass over several sequences: appends the ids to each and returns the wanted rows of logits, in order; a head over whole
+  // texts (HeadInfo::per_text) gives one row a sequence. The length is not held against the model's context, but for learned
+  // positions: some rotations are defined past it.
   Matrix forward(std::span<const Feed> feeds);
   // Logits of every position (or the last) of one text: in one pass, or in chunks through the state when chunk > 0.
-  Matrix logits(std::span<const int32_t> ids, int64_t chunk = 0, Rows rows = Rows::kAll, const std::string& adapter = "");
+  Matrix logits(std::span<const int32_t> ids, int64_t chunk = 0, Rows rows = Rows::kAll, const std::string& adapter = "",
+                std::span<const int32_t> token_types = {});
   // The last hidden states of several texts in one pass, without state: rows of all texts, one after another.
   Matrix hidden(std::span<const std::vector<int32_t>> texts);
   // What one pass over a text passes through, in order: "embed", "layers.0" … and, where the model has one, "norm" (after the

@@ -26,6 +26,16 @@ struct ModelOptions {
   std::function<void(int64_t done, int64_t total)> progress;  // of loading, in bytes; called on the loading thread
 };
 
+// What the logits of a model are.
+struct HeadInfo {
+  // "causal-lm", "masked-lm", "sequence-classification", "token-classification", "question-answering", "replaced-token-detection",
+  // or "none": hidden states only.
+  std::string task = "none";
+  int64_t outputs = 0;              // columns: the vocabulary, or labels
+  bool per_text = false;            // one row a text instead of one a token
+  std::vector<std::string> labels;  // names of a classifier's columns; empty: the config has none
+};
+
 // A value that shares what it points to; safe to copy. One Model may serve several engines, one step at a time each.
 class Model {
  public:
@@ -41,7 +51,8 @@ class Model {
   int64_t context_length() const;           // the longest sequence, 0 when the config does not say
   int64_t vocab_size() const;
   int64_t hidden_size() const;
-  bool generates() const;  // has a language-model head
+  const HeadInfo& head() const;
+  bool generates() const;  // the head is a causal language model's
   // A request's defaults as the checkpoint's generation settings say, and the tokens that end an answer.
   const SamplingParams& default_sampling() const;
   const std::vector<int32_t>& end_ids() const;

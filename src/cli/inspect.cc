@@ -32,6 +32,9 @@ int run(const CommonOptions& common, bool tensors) {
   line("parameters", fmt::format("{:.1f} M in {} tensors", d["parameters"].get<double>() / 1e6, d["tensors"].size()));
   line("weights", bytes_text(d["weight_bytes"]));
   for (const auto& [type, bytes] : d["bytes_by_dtype"].items()) line("", fmt::format("{:<8} {}", type, bytes_text(bytes)));
+  const Json& head = d["head"];
+  line("head", head["outputs"] == 0 ? "none" : fmt::format("{}, {} columns a {}", head["task"].get<std::string>(), head["outputs"].get<int64_t>(),
+                                                           head["per_text"].get<bool>() ? "text" : "token"));
   line("context", fmt::format("{} tokens", d["context_length"].get<int64_t>()));
   line("vocabulary", std::to_string(d["vocab_size"].get<int64_t>()));
   line("state", fmt::format("{} a token in {} layers", bytes_text(d["state_bytes_per_token"]), d["state"].size()));

@@ -1,4 +1,4 @@
-// transom logits: raw next-token logits of a model for given ids: no sampling, no template, no added special tokens.
+// transom logits: raw logits of a model's head for given ids (a language model's: of the next token): no sampling, no template, no added special tokens.
 #include <fstream>
 
 #include "cli/command.h"
@@ -9,7 +9,7 @@ namespace transom::cli {
 namespace {
 
 struct LogitsOptions {
-  std::string ids, decoder_ids, out;
+  std::string ids, token_types, decoder_ids, out;
   bool last = false, cached = false;
   int64_t chunk = 0;
 };
@@ -32,12 +32,16 @@ int run(const CommonOptions& common, const LogitsOptions& o) {
   if (!o.decoder_ids.empty()) throw Error(Code::kUnsupported, "expected a decoder-only model, got --decoder-ids: encoder-decoder models are not there yet");
   if (o.cached && o.chunk > 0) throw UsageError("--cached and --chunk exclude each other");
   const std::vector<int32_t> ids = parse_ids(o.ids);
+  const std::vector<int32_t> types = o.token_types.empty() ? std::vector<int32_t>{} : parse_ids(o.token_types);
   Engine engine(load_model(common));
-  const Matrix m = engine.logits(ids, o.cached ? 1 : o.chunk, o.last ? Engine::Rows::kLast : Engine::Rows::kAll, common.adapter);
+  const Matrix m = engine.logits(ids, o.cached ? 1 : o.chunk, o.last ? Engine::Rows::kLast : Engine::Rows::kAll, common.adapter, types);
   if (!o.out.empty()) write_npy(o.out, m);
   if (common.json || o.out.empty()) {
     Json rows = matrix_json(m);
-    print_json({{"arch", engine.model().architecture()}, {"shape", {m.rows, m.cols}}, {"logits", std::move(rows)}});
+    Json d = {{"arch", engine.model().architecture()}, {"shape", {m.rows, m.cols}}};
+    if (const auto& labels = engine.model().head().labels; !labels.empty()) d["labels"] = labels;
+    d["logits"] = std::move(rows);
+    print_json(d);
   }
   return kDone;
 }
@@ -46,11 +50,13 @@ int run(const CommonOptions& common, const LogitsOptions& o) {
 
 void add_logits_command(CLI::App& app, CommonOptions& common) {
   auto o = std::make_shared<LogitsOptions>();
-  CLI::App& c = add_command(app, common, "logits", "Raw next-token logits for every position of given ids", [&common, o] { return run(common, *o); });
+  CLI::App& c = add_command(app, common, "logits", "Raw logits for given ids: of the next token, or of the head that the model has",
+                            [&common, o] { return run(common, *o); });
   add_model_argument(c, common);
   add_model_flags(c, common);
   add_json_flag(c, common);
   c.add_option("--ids", o->ids, "Token ids: 1,2,3")->type_name("IDS")->required();
+  c.add_option("--token-types", o->token_types, "The segment of each id, 0 or 1: pairs of texts (BERT)")->type_name("IDS");
   c.add_option("--decoder-ids", o->decoder_ids, "The decoder's ids (encoder-decoder models)")->type_name("IDS");
   c.add_flag("--last", o->last, "Only the last position");
   c.add_flag("--cached", o->cached, "One token a step through the KV cache, instead of one pass");

@@ -45,33 +45,38 @@ void Engine::close(SequenceId id) {
 
 Matrix Engine::forward(std::span<const Feed> feeds) {
   std::vector<StepItem> items;
-  int64_t rows = 0;
   for (const Feed& f : feeds) {
     const auto it = impl_->open.find(f.sequence);
     if (it == impl_->open.end()) fail(Code::kInvalidArgument, "forward", "expected an open sequence, got {}", f.sequence);
     if (f.ids.empty()) fail(Code::kInvalidArgument, "forward", "expected at least one token for sequence {}, got none", f.sequence);
     for (const StepItem& other : items)
       if (other.state == &it->second.state) fail(Code::kInvalidArgument, "forward", "expected each sequence once, got {} twice", f.sequence);
-    items.push_back({.state = &it->second.state, .ids = f.ids,
+    items.push_back({.state = &it->second.state, .ids = f.ids, .token_types = f.token_types,
                      .want = f.rows == Rows::kAll ? StepItem::Want::kAll : StepItem::Want::kLast, .adapter = it->second.adapter});
-    rows += f.rows == Rows::kAll ? static_cast<int64_t>(f.ids.size()) : 1;
   }
-  if (items.empty()) return {.rows = 0, .cols = impl_->model.vocab_size(), .values = {}};
+  const int64_t cols = impl_->model.head().outputs;
+  if (cols == 0) fail(Code::kUnsupported, "logits", "expected a model with a head, got {} without one", impl_->model.architecture());
+  if (items.empty()) return {.rows = 0, .cols = cols, .values = {}};
   const std::span<const float> values = impl_->runner.logits(items);
-  return {.rows = rows, .cols = impl_->model.vocab_size(), .values = {values.begin(), values.end()}};
+  return {.rows = static_cast<int64_t>(values.size()) / cols, .cols = cols, .values = {values.begin(), values.end()}};
 }
 
-Matrix Engine::logits(std::span<const int32_t> ids, int64_t chunk, Rows rows, const std::string& adapter) {
+Matrix Engine::logits(std::span<const int32_t> ids, int64_t chunk, Rows rows, const std::string& adapter,
+                      std::span<const int32_t> token_types) {
+  if (!token_types.empty() && token_types.size() != ids.size())
+    fail(Code::kInvalidArgument, "token types", "expected one for each of {} ids, got {}", ids.size(), token_types.size());
   const SequenceId id = open(adapter);
   struct Closer {
     Engine& engine;
     SequenceId id;
     ~Closer() { engine.close(id); }
   } closer{*this, id};
-  Matrix out{.rows = 0, .cols = impl_->model.vocab_size(), .values = {}};
+  Matrix out{.rows = 0, .cols = impl_->model.head().outputs, .values = {}};
   const size_t step = chunk > 0 ? static_cast<size_t>(chunk) : ids.size();
   for (size_t i = 0; i < ids.size(); i += step) {
-    const Feed f{.sequence = id, .ids = ids.subspan(i, std::min(step, ids.size() - i)), .rows = rows};
+    const size_t n = std::min(step, ids.size() - i);
+    const Feed f{.sequence = id, .ids = ids.subspan(i, n), .rows = rows,
+                 .token_types = token_types.empty() ? token_types : token_types.subspan(i, n)};
     Matrix m = forward({&f, 1});
     if (rows == Rows::kLast) {
       out = std::move(m);

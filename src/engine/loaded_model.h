@@ -32,6 +32,7 @@ struct Model::Impl {
   std::unique_ptr<ThreadTeam> team;
   DType dtype = DType::kF32;  // of activations
   int64_t context_length = 0, vocab_size = 0, hidden_size = 0;
+  HeadInfo head;
   GenerationConfig generation;
   std::map<std::string, Adapter> adapters;  // by name
   // The adapter of that name, null for "". Error{kNotFound} for an unknown one.

@@ -1,5 +1,6 @@
 // Model::load: finds the family, builds the network, binds and loads its parameters: see include/transom/model.h.
 #include <algorithm>
+#include <array>
 #include <chrono>
 
 #include "base/error.h"
@@ -67,6 +68,21 @@ void identify(Model::Impl& m) {
   if (!source.gguf()) return;
   m.config_json = gguf_config(source, m.family.gguf.keys);
   if (m.family.gguf.adjust) m.family.gguf.adjust(m.config_json);
+}
+
+HeadInfo head_info(const nn::Network& network, const Config& config) {
+  constexpr std::array kNames = {"none", "causal-lm", "masked-lm", "sequence-classification", "token-classification",
+                                 "question-answering", "replaced-token-detection"};
+  const nn::HeadShape head = network.head();
+  HeadInfo info{.task = kNames.at(static_cast<size_t>(head.task)), .outputs = head.outputs, .per_text = head.rows != nn::HeadRows::kEach};
+  if (head.task != nn::Task::kSequenceClassification && head.task != nn::Task::kTokenClassification) return info;
+  const Json names = config.raw("id2label");
+  for (int64_t i = 0; i < head.outputs && names.is_object(); ++i) {
+    const auto it = names.find(std::to_string(i));
+    if (it == names.end() || !it->is_string()) return info.labels.clear(), info;
+    info.labels.push_back(it->get<std::string>());
+  }
+  return info;
 }
 
 void check_unread(const Config& config, Model::Impl& m) {
@@ -146,7 +162,9 @@ Model Model::load(const std::string& path, const ModelOptions& options) {
   m->context_length = config.i("max_position_embeddings", 0);
   m->vocab_size = config.i("vocab_size");
   m->hidden_size = config.i("hidden_size");
-  m->network = m->family.build(config, Scope(m->params, m->states));
+  m->network = build_network(m->family, config, Scope(m->params, m->states));
+  m->head = head_info(*m->network, config);
+  if (const int64_t n = m->network->limits().positions; n > 0) m->context_length = std::min(m->context_length, n);
   check_unread(config, *m);
   m->bindings = bind_params(m->params, *m->source, m->source->gguf() ? m->family.gguf.rules : m->family.rules,
                             m->family.base_prefix, {.allow_unused = options.allow_unused_tensors});
@@ -186,7 +204,8 @@ const std::string& Model::architecture() const { return impl_->architecture; }
 int64_t Model::context_length() const { return impl_->context_length; }
 int64_t Model::vocab_size() const { return impl_->vocab_size; }
 int64_t Model::hidden_size() const { return impl_->hidden_size; }
-bool Model::generates() const { return impl_->network->has_head(); }
+const HeadInfo& Model::head() const { return impl_->head; }
+bool Model::generates() const { return impl_->network->head().task == nn::Task::kCausalLm; }
 const SamplingParams& Model::default_sampling() const { return impl_->generation.sampling; }
 const std::vector<int32_t>& Model::end_ids() const { return impl_->generation.eos_ids; }
 const std::vector<std::string>& Model::warnings() const { return impl_->warnings; }
@@ -198,6 +217,7 @@ nlohmann::ordered_json Model::describe() const {
   d["path"] = m.path;
   d["architecture"] = m.architecture;
   d["impl"] = "native";
+  d["head"] = {{"task", m.head.task}, {"outputs", m.head.outputs}, {"per_text", m.head.per_text}, {"labels", m.head.labels}};
   int64_t count = 0, bytes = 0, block_parameters = 0, step_bytes = 0;
   std::map<std::string, int64_t> by_type;
   Json tensors = Json::array();

@@ -31,19 +31,37 @@ const int32_t* Runner::upload(const std::vector<int32_t>& host) {
   return reinterpret_cast<const int32_t*>(buffers_[i].get());
 }
 
-Batch Runner::lay_out(std::span<const StepItem> items, std::vector<int32_t>& wanted) {
+void Runner::check(const StepItem& it, int64_t begin) const {
+  const nn::InputLimits limits = model_.network->limits();
+  const auto n = static_cast<int64_t>(it.ids.size());
+  for (const int32_t id : it.ids)
+    if (id < 0 || id >= model_.vocab_size)
+      fail(Code::kInvalidArgument, "token ids", "expected ids below {}, got {}", model_.vocab_size, id);
+  if (begin > 0 && model_.states.empty())
+    fail(Code::kUnsupported, "state", "expected each text whole, got one in pieces: {} keeps no state", model_.architecture);
+  if (limits.positions > 0 && begin + n > limits.positions)
+    fail(Code::kInvalidArgument, "token ids", "expected at most {} of a text (the model's positions), got {}", limits.positions, begin + n);
+  if (it.token_types.empty()) return;
+  if (it.token_types.size() != it.ids.size())
+    fail(Code::kInvalidArgument, "token types", "expected one for each of {} ids, got {}", n, it.token_types.size());
+  for (const int32_t type : it.token_types)
+    if (type < 0 || type >= std::max<int64_t>(limits.token_types, 1))
+      fail(Code::kInvalidArgument, "token types", "expected types below {}, got {}", std::max<int64_t>(limits.token_types, 1), type);
+}
+
+Batch Runner::lay_out(std::span<const StepItem> items, std::vector<int32_t>& wanted, bool first_rows) {
   std::vector<int32_t> ids, positions, types, q_start{0}, q_len_as_kv, kv_len;
   int32_t max_q = 0, max_kv = 0;
   for (const StepItem& it : items) {
     const int64_t begin = it.state ? it.state->length : 0;
     const auto n = static_cast<int32_t>(it.ids.size());
+    check(it, begin);
     for (int32_t i = 0; i < n; ++i) {
-      if (it.ids[i] < 0 || it.ids[i] >= model_.vocab_size)
-        fail(Code::kInvalidArgument, "token ids", "expected ids below {}, got {}", model_.vocab_size, it.ids[i]);
       ids.push_back(it.ids[i]);
       positions.push_back(static_cast<int32_t>(begin) + i);
       types.push_back(it.token_types.empty() ? 0 : it.token_types[i]);
-      if (it.want == StepItem::Want::kAll || (it.want == StepItem::Want::kLast && i == n - 1))
+      const bool all = it.want == StepItem::Want::kAll, last = it.want == StepItem::Want::kLast;
+      if (first_rows ? i == 0 && (all || last) : all || (last && i == n - 1))
         wanted.push_back(static_cast<int32_t>(ids.size()) - 1);
     }
     q_start.push_back(static_cast<int32_t>(ids.size()));
@@ -91,7 +109,8 @@ std::span<const float> Runner::run(std::span<const StepItem> items, bool want_lo
   }
   arena_.reset();
   std::vector<int32_t> wanted;
-  Ctx cx{.kernels = *model_.kernels, .stream = stream_, .arena = arena_, .dtype = model_.dtype, .batch = lay_out(items, wanted)};
+  const nn::HeadRows rows = want_logits ? model_.network->head().rows : nn::HeadRows::kEach;
+  Ctx cx{.kernels = *model_.kernels, .stream = stream_, .arena = arena_, .dtype = model_.dtype, .batch = lay_out(items, wanted, rows != nn::HeadRows::kEach)};
   if (stateful) cx.states = pool_.views();
   cx.residency = model_.residency.get();
   cx.observer = observer;
@@ -108,6 +127,7 @@ std::span<const float> Runner::run(std::span<const StepItem> items, bool want_lo
   }
   Tensor y = model_.network->hidden(cx);
   if (!wanted.empty()) {
+    if (rows == nn::HeadRows::kMean) y = ops::sequence_means(cx, y);
     if (static_cast<int64_t>(wanted.size()) != y.rows()) {
       y = ops::gather_rows(cx, y, cx.batch.logit_rows, cx.batch.logit_count);
       cx.adapters.clear();  // rows have moved; heads take no adapters yet

@@ -24,8 +24,9 @@ class Runner {
  public:
   Runner(Model::Impl& model, int32_t page_size, int64_t max_pages);
 
-  // Rows [n, vocab] (or [n, hidden]) as F32 in host memory, in order of the items, valid until the next step. States advance.
-  // Error{kInvalidArgument} for ids outside the vocabulary; Error{kResource} when pages run out: no state has changed then.
+  // Rows [n, head().outputs] (or [n, hidden]) as F32 in host memory, in order of the items, valid until the next step. States advance.
+  // A head over whole texts (kFirst, kMean) gives one row an item. Error{kInvalidArgument} for ids outside the vocabulary or
+  // past the model's positions; Error{kResource} when pages run out: no state has changed then.
   std::span<const float> logits(std::span<const StepItem> items);
   std::span<const float> hidden(std::span<const StepItem> items);
 
@@ -41,7 +42,8 @@ class Runner {
 
  private:
   std::span<const float> run(std::span<const StepItem> items, bool want_logits);
-  Batch lay_out(std::span<const StepItem> items, std::vector<int32_t>& wanted);
+  void check(const StepItem& item, int64_t begin) const;
+  Batch lay_out(std::span<const StepItem> items, std::vector<int32_t>& wanted, bool first_rows);
   const int32_t* upload(const std::vector<int32_t>& host);
 
   Model::Impl& model_;

@@ -107,12 +107,24 @@ struct AttentionMask {
   bool causal = true;
   int32_t window = 0;
 };
-// Score = scale * q·k, then softcap * tanh(score / softcap) when softcap > 0, then + alibi[h] * (j - p);
+// What is added to the score of the key at j for the query at p by their distance: with the bucket
+// b = bucket[clamp(j - p, -reach, reach) + reach] of `buckets`,
+//   by_head[b, h]                      one number a bucket and head (T5, MPNet)
+//   by_query[row of p, h * buckets + b], by_key[row of j, h * buckets + b]   F32, of packed rows, never of pages (DeBERTa)
+// each of which may be absent.
+struct RelativeScores {
+  const int32_t* bucket = nullptr;  // [2 * reach + 1]; null: nothing is added
+  int32_t reach = 0, buckets = 0;
+  const float* by_head = nullptr;  // [buckets, H]
+  ConstView by_query, by_key;      // [T, H * buckets]
+};
+// Score = scale * q·k, then softcap * tanh(score / softcap) when softcap > 0, then + alibi[h] * (j - p) + relative scores;
 // probability = exp(score_j) / (Σ exp(score) + exp(sinks[h])).
 struct ScoreMod {
   float softcap = 0.f;
   const float* sinks = nullptr;  // [H]
   const float* alibi = nullptr;  // [H]
+  RelativeScores relative;
 };
 struct AttentionArgs {
   ConstView q;     // [T, H * hd]
@@ -181,6 +193,7 @@ struct AttentionGradArgs {
   AttentionArgs forward;  // q, k, v as packed rows; out and lse as the forward wrote them
   ConstView dout;
   View dq_acc, dk_acc, dv_acc;
+  View by_head_acc, by_query_acc, by_key_acc;  // of the relative scores; absent where they are
 };
 struct ActMulGradArgs {
   ConstView gate, up, dy;

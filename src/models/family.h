@@ -25,13 +25,23 @@ struct Family {
   GgufNames gguf;                 // for GGUF files
   std::string_view base_prefix;   // transformers' base_model_prefix: present in some checkpoints, absent in others
   std::vector<std::string_view> config_keys;  // what transformers' config class defines, beyond the common keys
-  // Keys of config.json and the common names that they stand for (transformers' attribute_map): {"n_embd", "hidden_size"}.
+  // The head of a task that build leaves out; null: build declares the only one there is.
+  nn::HeadSpec (*head)(const Config& config, nn::Task task) = nullptr;
+  // config.json's own names of keys, and the common ones that are read instead (transformers' attribute_map).
   std::vector<std::pair<std::string_view, std::string_view>> config_aliases = {};
+  nn::Task task = nn::Task::kNone;  // what the architecture's name says, set by the registry
 };
 
+// The network with its task's head.
+std::unique_ptr<nn::Network> build_network(const Family& family, const Config& config, const Scope& root);
+
+Family albert_family();
 Family bert_family();
 Family cohere2_family();
 Family cohere_family();
+Family deberta_v2_family();
+Family distilbert_family();
+Family electra_family();
 Family ernie4_5_family();
 Family exaone4_family();
 Family gemma2_family();
@@ -45,6 +55,9 @@ Family gptj_family();
 Family granite_family();
 Family llama_family();
 Family mistral_family();
+Family modernbert_family();
+Family mpnet_family();
+Family nomic_bert_family();
 Family olmo2_family();
 Family olmo3_family();
 Family olmo_family();
@@ -52,6 +65,7 @@ Family phi3_family();
 Family phi_family();
 Family qwen2_family();
 Family qwen3_family();
+Family roberta_family();
 Family smollm3_family();
 Family stablelm_family();
 Family starcoder2_family();

@@ -6,17 +6,51 @@
 namespace transom {
 namespace {
 
+using nn::Task;
+
 struct Row {
   std::string_view architecture;
   Family (*family)();
   std::string_view gguf = {};  // general.architecture of GGUF files of this family
+  Task task = Task::kNone;     // what head the network is given, where the family has several
 };
 
 constexpr std::array kRows = {
-    Row{"BertForMaskedLM", bert_family},  // as an encoder: its head is not read yet
+    Row{"AlbertForMaskedLM", albert_family, "", Task::kMaskedLm},
+    Row{"AlbertForPreTraining", albert_family, "", Task::kMaskedLm},
+    Row{"AlbertForQuestionAnswering", albert_family, "", Task::kQuestionAnswering},
+    Row{"AlbertForSequenceClassification", albert_family, "", Task::kSequenceClassification},
+    Row{"AlbertForTokenClassification", albert_family, "", Task::kTokenClassification},
+    Row{"AlbertModel", albert_family},
+    Row{"BertForMaskedLM", bert_family, "", Task::kMaskedLm},
+    Row{"BertForPreTraining", bert_family, "", Task::kMaskedLm},
+    Row{"BertForQuestionAnswering", bert_family, "", Task::kQuestionAnswering},
+    Row{"BertForSequenceClassification", bert_family, "", Task::kSequenceClassification},
+    Row{"BertForTokenClassification", bert_family, "", Task::kTokenClassification},
     Row{"BertModel", bert_family},
+    Row{"CamembertForMaskedLM", roberta_family, "", Task::kMaskedLm},
+    Row{"CamembertForQuestionAnswering", roberta_family, "", Task::kQuestionAnswering},
+    Row{"CamembertForSequenceClassification", roberta_family, "", Task::kSequenceClassification},
+    Row{"CamembertForTokenClassification", roberta_family, "", Task::kTokenClassification},
+    Row{"CamembertModel", roberta_family},
     Row{"Cohere2ForCausalLM", cohere2_family},
     Row{"CohereForCausalLM", cohere_family},
+    Row{"DebertaV2ForMaskedLM", deberta_v2_family, "", Task::kMaskedLm},
+    Row{"DebertaV2ForQuestionAnswering", deberta_v2_family, "", Task::kQuestionAnswering},
+    Row{"DebertaV2ForSequenceClassification", deberta_v2_family, "", Task::kSequenceClassification},
+    Row{"DebertaV2ForTokenClassification", deberta_v2_family, "", Task::kTokenClassification},
+    Row{"DebertaV2Model", deberta_v2_family},
+    Row{"DistilBertForMaskedLM", distilbert_family, "", Task::kMaskedLm},
+    Row{"DistilBertForQuestionAnswering", distilbert_family, "", Task::kQuestionAnswering},
+    Row{"DistilBertForSequenceClassification", distilbert_family, "", Task::kSequenceClassification},
+    Row{"DistilBertForTokenClassification", distilbert_family, "", Task::kTokenClassification},
+    Row{"DistilBertModel", distilbert_family},
+    Row{"ElectraForMaskedLM", electra_family, "", Task::kMaskedLm},
+    Row{"ElectraForPreTraining", electra_family, "", Task::kReplacedTokenDetection},
+    Row{"ElectraForQuestionAnswering", electra_family, "", Task::kQuestionAnswering},
+    Row{"ElectraForSequenceClassification", electra_family, "", Task::kSequenceClassification},
+    Row{"ElectraForTokenClassification", electra_family, "", Task::kTokenClassification},
+    Row{"ElectraModel", electra_family},
     Row{"Ernie4_5ForCausalLM", ernie4_5_family},
     Row{"Exaone4ForCausalLM", exaone4_family},
     Row{"Gemma2ForCausalLM", gemma2_family, "gemma2"},
@@ -30,6 +64,20 @@ constexpr std::array kRows = {
     Row{"GraniteForCausalLM", granite_family},
     Row{"LlamaForCausalLM", llama_family, "llama"},
     Row{"MistralForCausalLM", mistral_family},
+    Row{"ModernBertForMaskedLM", modernbert_family, "", Task::kMaskedLm},
+    Row{"ModernBertForQuestionAnswering", modernbert_family, "", Task::kQuestionAnswering},
+    Row{"ModernBertForSequenceClassification", modernbert_family, "", Task::kSequenceClassification},
+    Row{"ModernBertForTokenClassification", modernbert_family, "", Task::kTokenClassification},
+    Row{"ModernBertModel", modernbert_family},
+    Row{"MPNetForMaskedLM", mpnet_family, "", Task::kMaskedLm},
+    Row{"MPNetForQuestionAnswering", mpnet_family, "", Task::kQuestionAnswering},
+    Row{"MPNetForSequenceClassification", mpnet_family, "", Task::kSequenceClassification},
+    Row{"MPNetForTokenClassification", mpnet_family, "", Task::kTokenClassification},
+    Row{"MPNetModel", mpnet_family},
+    Row{"NomicBertForMaskedLM", nomic_bert_family, "", Task::kMaskedLm},
+    Row{"NomicBertForSequenceClassification", nomic_bert_family, "", Task::kSequenceClassification},
+    Row{"NomicBertForTokenClassification", nomic_bert_family, "", Task::kTokenClassification},
+    Row{"NomicBertModel", nomic_bert_family},
     Row{"Olmo2ForCausalLM", olmo2_family},
     Row{"Olmo3ForCausalLM", olmo3_family},
     Row{"OlmoForCausalLM", olmo_family},
@@ -37,16 +85,30 @@ constexpr std::array kRows = {
     Row{"PhiForCausalLM", phi_family},
     Row{"Qwen2ForCausalLM", qwen2_family, "qwen2"},
     Row{"Qwen3ForCausalLM", qwen3_family, "qwen3"},
+    Row{"RobertaForMaskedLM", roberta_family, "", Task::kMaskedLm},
+    Row{"RobertaForQuestionAnswering", roberta_family, "", Task::kQuestionAnswering},
+    Row{"RobertaForSequenceClassification", roberta_family, "", Task::kSequenceClassification},
+    Row{"RobertaForTokenClassification", roberta_family, "", Task::kTokenClassification},
+    Row{"RobertaModel", roberta_family},
     Row{"SmolLM3ForCausalLM", smollm3_family, "smollm3"},
     Row{"StableLmForCausalLM", stablelm_family, "stablelm"},
     Row{"Starcoder2ForCausalLM", starcoder2_family, "starcoder2"},
+    Row{"XLMRobertaForMaskedLM", roberta_family, "", Task::kMaskedLm},
+    Row{"XLMRobertaForQuestionAnswering", roberta_family, "", Task::kQuestionAnswering},
+    Row{"XLMRobertaForSequenceClassification", roberta_family, "", Task::kSequenceClassification},
+    Row{"XLMRobertaForTokenClassification", roberta_family, "", Task::kTokenClassification},
+    Row{"XLMRobertaModel", roberta_family},
 };
 
 }  // namespace
 
 std::optional<Family> find_family(std::string_view architecture) {
   for (const Row& r : kRows)
-    if (r.architecture == architecture) return r.family();
+    if (r.architecture == architecture) {
+      Family f = r.family();
+      f.task = r.task;
+      return f;
+    }
   return std::nullopt;
 }
 

@@ -51,8 +51,9 @@ Tensor Attention::forward(Ctx& cx, const Tensor& x) const {
     ops::rope(cx, q, t, spec_.heads, spec_.rope->interleaved);
     ops::rope(cx, k, t, spec_.kv_heads, spec_.rope->interleaved);
   }
-  const ops::AttentionParam p{.heads = spec_.heads, .kv_heads = spec_.kv_heads, .scale = static_cast<float>(spec_.scale),
+  ops::AttentionParam p{.heads = spec_.heads, .kv_heads = spec_.kv_heads, .scale = static_cast<float>(spec_.scale),
                               .mask = spec_.mask, .softcap = static_cast<float>(spec_.softcap), .state = state_};
+  if (spec_.relative) p.relative = spec_.relative->scores(cx);
   return out_.forward(cx, ops::attention(cx, q, k, v, p));
 }
 

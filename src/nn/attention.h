@@ -9,6 +9,7 @@
 #include "nn/layer.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
+#include "nn/relative.h"
 #include "nn/rope.h"
 
 namespace transom::nn {
@@ -21,6 +22,7 @@ struct AttentionSpec {
   bool qk_norm_whole = false;            // over all heads of a row together (OLMo 2)
   AttentionMask mask;
   double softcap = 0;
+  std::shared_ptr<const RelativeBias> relative;  // null: none
   bool qkv_bias = false, out_bias = false;
   // Names of the projections and of the output projection, below the layer's scope.
   std::string q = "q_proj", k = "k_proj", v = "v_proj", o = "o_proj";

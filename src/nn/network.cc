@@ -1,4 +1,4 @@
-// Stack, Decoder, Encoder: see network.h.
+// Stack, Network, Decoder: see network.h.
 #include "nn/network.h"
 
 #include <fmt/format.h>
@@ -8,16 +8,30 @@
 
 namespace transom::nn {
 
+void Stack::add(std::unique_ptr<const Block> block) {
+  order_.push_back(static_cast<int32_t>(blocks_.size()));
+  blocks_.push_back(std::move(block));
+}
+
+void Stack::set_order(std::vector<int32_t> order) {
+  for (const int32_t i : order) CHECK(i >= 0 && i < static_cast<int32_t>(blocks_.size()));
+  order_ = std::move(order);
+}
+
 Hidden Stack::forward(Ctx& cx, Hidden h) const {
-  for (int32_t i = 0; i < static_cast<int32_t>(blocks_.size()); ++i) {
-    const Lease lease(cx.residency, i);
-    if (cx.residency && i + 1 < static_cast<int32_t>(blocks_.size())) cx.residency->prefetch(i + 1);
-    h = blocks_[i]->forward(cx, h);
+  for (size_t i = 0; i < order_.size(); ++i) {
+    const Lease lease(cx.residency, order_[i]);
+    if (cx.residency && i + 1 < order_.size() && order_[i + 1] != order_[i]) cx.residency->prefetch(order_[i + 1]);
+    h = blocks_[order_[i]]->forward(cx, h);
     if (!cx.observer) continue;
     if (h.pending) h = {.x = ops::add(cx, h.x, h.pending, h.scale), .pending = {}};
     cx.observer(fmt::format("layers.{}", i), h.x);
   }
   return h;
+}
+
+void Network::set_head(const Scope&, const HeadSpec&) {
+  fail(Code::kUnsupported, "head", "expected a network that takes a task's head, got one with a language-model head");
 }
 
 Decoder::Decoder(const Scope& root, const DecoderSpec& spec)
@@ -47,28 +61,6 @@ Tensor Decoder::logits(Ctx& cx, const Tensor& rows) const {
   Tensor y = ops::linear(cx, rows, head_);
   if (spec_.logit_scale != 1) y = ops::scale(cx, y, static_cast<float>(spec_.logit_scale));
   return spec_.logit_softcap > 0 ? ops::softcap(cx, y, static_cast<float>(spec_.logit_softcap)) : y;
-}
-
-Encoder::Encoder(const Scope& s, const EncoderSpec& spec)
-    : words_((s / "word_embeddings").table("weight", spec.vocab, spec.hidden, {Split::Axis::kOut, 1})),
-      positions_((s / "position_embeddings").table("weight", spec.max_positions, spec.hidden)),
-      types_(spec.token_types ? (s / "token_type_embeddings").table("weight", spec.token_types, spec.hidden) : nullptr),
-      norm_(s / "LayerNorm", spec.norm) {}
-
-Tensor Encoder::hidden(Ctx& cx) const {
-  Tensor x = ops::embedding(cx, *words_, cx.batch.ids, cx.batch.rows);
-  x = ops::add(cx, x, ops::embedding(cx, *positions_, cx.batch.positions, cx.batch.rows));
-  if (types_) {
-    CHECK(cx.batch.token_types);
-    x = ops::add(cx, x, ops::embedding(cx, *types_, cx.batch.token_types, cx.batch.rows));
-  }
-  x = norm_.forward(cx, x);
-  if (cx.observer) cx.observer("embed", x);
-  return stack_.forward(cx, {.x = x, .pending = {}}).x;
-}
-
-Tensor Encoder::logits(Ctx&, const Tensor&) const {
-  fail(Code::kUnsupported, "logits", "expected a model with a language-model head, got an encoder without one");
 }
 
 }  // namespace transom::nn

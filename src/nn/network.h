@@ -7,18 +7,26 @@
 #include <vector>
 
 #include "nn/blocks.h"
+#include "nn/head.h"
 #include "nn/linear.h"
 
 namespace transom::nn {
 
 class Stack {
  public:
-  void add(std::unique_ptr<const Block> block) { blocks_.push_back(std::move(block)); }
+  void add(std::unique_ptr<const Block> block);
+  // The blocks run in this order, and perhaps more than once. Without it: each once, as they were added.
+  void set_order(std::vector<int32_t> order);
   Hidden forward(Ctx& cx, Hidden h) const;
-  int64_t size() const { return static_cast<int64_t>(blocks_.size()); }
 
  private:
   std::vector<std::unique_ptr<const Block>> blocks_;
+  std::vector<int32_t> order_;
+};
+
+// What the tables of a network can take; 0: any.
+struct InputLimits {
+  int64_t positions = 0, token_types = 0;
 };
 
 // What a family builds.
@@ -27,9 +35,13 @@ class Network {
   virtual ~Network() = default;
   // The last hidden states of the step's rows, after the final norm: [T, hidden].
   virtual Tensor hidden(Ctx& cx) const = 0;
-  // The head's logits for rows of hidden(): [n, vocab]. Error{kUnsupported} when there is no head.
+  // The head's logits for rows of hidden(), those that head().rows names: [n, head().outputs]. Error{kUnsupported} when
+  // there is no head.
   virtual Tensor logits(Ctx& cx, const Tensor& rows) const = 0;
-  virtual bool has_head() const = 0;
+  virtual HeadShape head() const = 0;
+  virtual InputLimits limits() const { return {}; }
+  // Declares the head of the task that a checkpoint is for. Error{kUnsupported} for a network that has its own.
+  virtual void set_head(const Scope& root, const HeadSpec& spec);
 };
 
 struct DecoderSpec {
@@ -55,7 +67,7 @@ class Decoder final : public Network {
   }
   Tensor hidden(Ctx& cx) const override;
   Tensor logits(Ctx& cx, const Tensor& rows) const override;
-  bool has_head() const override { return true; }
+  HeadShape head() const override { return {.task = Task::kCausalLm, .outputs = spec_.vocab}; }
 
  private:
   DecoderSpec spec_;
@@ -64,29 +76,6 @@ class Decoder final : public Network {
   Stack stack_;
   NormLayer norm_;
   ops::LinearParam head_;
-};
-
-struct EncoderSpec {
-  int64_t vocab = 0, hidden = 0, max_positions = 0, token_types = 0;
-  NormSpec norm;
-};
-
-// word + position + token-type embeddings -> norm -> blocks (BERT).
-class Encoder final : public Network {
- public:
-  Encoder(const Scope& embeddings, const EncoderSpec& spec);
-  template <class B, class... Args>
-  void add(Args&&... args) {
-    stack_.add(std::make_unique<const B>(std::forward<Args>(args)...));
-  }
-  Tensor hidden(Ctx& cx) const override;
-  Tensor logits(Ctx& cx, const Tensor& rows) const override;
-  bool has_head() const override { return false; }
-
- private:
-  const Param *words_, *positions_, *types_;
-  NormLayer norm_;
-  Stack stack_;
 };
 
 }  // namespace transom::nn

@@ -4,15 +4,25 @@
 namespace transom::ops {
 namespace {
 
+RelativeScores scores_of(const Relative& r) {
+  if (!r.bucket) return {};
+  return {.bucket = r.bucket, .reach = r.reach, .buckets = r.buckets,
+          .by_head = r.by_head ? static_cast<const float*>(r.by_head.view.data) : nullptr, .by_query = r.by_query.view, .by_key = r.by_key.view};
+}
+
 void record_attention(Ctx& cx, const AttentionArgs& args, const Tensor& q, const Tensor& k, const Tensor& v,
-                      const Tensor& out) {
-  cx.tape->record([args, q, k, v, out](Ctx& cx) {
+                      const Tensor& out, const Relative& r) {
+  cx.tape->record([args, q, k, v, out, r](Ctx& cx) {
     if (!cx.tape->has_grad(out)) return;
+    const auto grad = [&cx](const Tensor& t) { return t.node >= 0 ? cx.tape->grad(cx, t) : View{}; };
     require(cx, cx.kernels.attention_grad, "attention_grad")({.forward = args,
                                                               .dout = cx.tape->grad(cx, out),
                                                               .dq_acc = cx.tape->grad(cx, q),
                                                               .dk_acc = cx.tape->grad(cx, k),
-                                                              .dv_acc = cx.tape->grad(cx, v)},
+                                                              .dv_acc = cx.tape->grad(cx, v),
+                                                              .by_head_acc = grad(r.by_head),
+                                                              .by_query_acc = grad(r.by_query),
+                                                              .by_key_acc = grad(r.by_key)},
                                                              cx.stream);
   });
 }
@@ -42,11 +52,48 @@ void rope(Ctx& cx, Tensor& x, const RopeTables& t, int64_t heads, bool interleav
     });
 }
 
+const int32_t* upload(Ctx& cx, std::span<const int32_t> host) {
+  std::byte* device = cx.arena.allocate(host.size_bytes());
+  cx.kernels.copy_to_device(device, host.data(), host.size_bytes(), cx.stream);
+  return reinterpret_cast<const int32_t*>(device);
+}
+
+Tensor head_products(Ctx& cx, const Tensor& x, const Tensor& w, int64_t heads, float scale) {
+  CHECK(x.cols() == w.cols() && x.cols() % heads == 0);
+  const int64_t hd = x.cols() / heads, n = w.rows();
+  Tensor y = cx.arena.tensor(DType::kF32, x.rows(), heads * n);
+  const auto weight = [w, hd](int64_t h) -> WeightView {
+    const View v = w.columns(h * hd, hd).view;
+    return {static_cast<const std::byte*>(v.data), v.dtype, v.rows, v.cols, v.stride * info(v.dtype).bytes};
+  };
+  for (int64_t h = 0; h < heads; ++h) {
+    const LinearSegment s{weight(h), nullptr, y.columns(h * n, n).view};
+    cx.kernels.linear({.x = x.columns(h * hd, hd).view, .segments = {&s, 1}, .alpha = scale}, cx.stream);
+  }
+  if (!cx.tape) return y;
+  cx.tape->track(y);
+  cx.tape->record([x, w, y, heads, hd, n, scale, weight](Ctx& cx) {
+    if (!cx.tape->has_grad(y)) return;
+    const auto part = [](View v, int64_t begin, int64_t count) { return Tensor{.view = v, .owner = {}}.columns(begin, count).view; };
+    const View dy = cx.tape->grad(cx, y);
+    for (int64_t h = 0; h < heads; ++h) {
+      const View d = part(dy, h * n, n);
+      if (x.node >= 0)
+        require(cx, cx.kernels.linear_grad_input, "linear_grad_input")(
+            {.dy = d, .weight = weight(h), .dx_acc = part(cx.tape->grad(cx, x), h * hd, hd), .alpha = scale}, cx.stream);
+      if (w.node >= 0)
+        require(cx, cx.kernels.linear_grad_weight, "linear_grad_weight")(
+            {.dy = d, .x = x.columns(h * hd, hd).view, .dw_acc = part(cx.tape->grad(cx, w), h * hd, hd), .alpha = scale}, cx.stream);
+    }
+  });
+  return y;
+}
+
 Tensor attention(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionParam& p) {
   CHECK(p.heads % p.kv_heads == 0 && q.cols() % p.heads == 0 && k.cols() == q.cols() / p.heads * p.kv_heads);
   Tensor out = cx.arena.tensor(cx.dtype, q.rows(), v.cols() / p.kv_heads * p.heads);
   AttentionArgs a{.q = q.view, .k = k.view, .v = v.view, .out = out.view, .seqs = cx.batch.packed, .heads = p.heads,
-                  .kv_heads = p.kv_heads, .scale = p.scale, .mask = p.mask, .mod = {.softcap = p.softcap}};
+                  .kv_heads = p.kv_heads, .scale = p.scale, .mask = p.mask, .mod = {.softcap = p.softcap, .relative = scores_of(p.relative)}};
   if (p.sinks) a.mod.sinks = reinterpret_cast<const float*>(p.sinks->weight.view.data);
   if (p.state >= 0 && !cx.states.empty()) {
     const KvState& s = cx.states[p.state];
@@ -61,8 +108,16 @@ Tensor attention(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, con
     cx.tape->track(out);
   }
   cx.kernels.attention(a, cx.stream);
-  if (cx.tape) record_attention(cx, a, q, k, v, out);
+  if (cx.tape) record_attention(cx, a, q, k, v, out, p.relative);
   return out;
+}
+
+Tensor sequence_means(Ctx& cx, const Tensor& x) {
+  constexpr int64_t kColumns = 8;  // of queries and keys, all zero
+  Tensor zero = cx.arena.tensor(cx.dtype, x.rows(), kColumns);
+  cx.kernels.fill_zero(zero.view.data, static_cast<size_t>(x.rows() * kColumns * info(cx.dtype).bytes), cx.stream);
+  if (cx.tape) cx.tape->track(zero);
+  return attention(cx, zero, zero, x, {.mask = {.causal = false}});
 }
 
 }  // namespace transom::ops

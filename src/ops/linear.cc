@@ -1,6 +1,8 @@
 // linear and embedding: the only ops that look at a weight's format, and where adapters are applied.
 #include <algorithm>
 #include <array>
+#include <numeric>
+#include <vector>
 
 #include "ops/require.h"
 
@@ -23,6 +25,13 @@ void apply_adapter(Ctx& cx, const AdapterRows& a, const Param* param, const Tens
   cx.kernels.linear({.x = low.view, .segments = {&up, 1}, .alpha = f.scale, .beta = 1.f}, cx.stream);
 }
 
+struct EmbeddingRows {
+  int64_t rows = 0;
+  float scale = 1.f;
+  int32_t padding = -1;
+  int64_t first = 0;
+};
+
 void record_linear(Ctx& cx, const Tensor& x, const LinearParam& p, const Tensor& y) {
   cx.tape->record([x, p, y](Ctx& cx) {
     if (!cx.tape->has_grad(y)) return;
@@ -41,21 +50,38 @@ void record_linear(Ctx& cx, const Tensor& x, const LinearParam& p, const Tensor&
 
 }  // namespace
 
-Tensor embedding(Ctx& cx, const Param& table, const int32_t* ids, int64_t rows, float scale, int32_t padding) {
-  CHECK(table.weight);
-  Tensor y = cx.arena.tensor(cx.dtype, rows, table.cols);
-  cx.kernels.embedding({.weight = table.weight.view, .ids = ids, .y = y.view, .scale = scale}, cx.stream);
-  if (cx.tape) {
-    cx.tape->track(y);
-    cx.tape->record([y, &table, ids, scale, padding](Ctx& cx) {
-      if (!cx.tape->has_grad(y) || !cx.tape->trains(&table)) return;
-      require(cx, cx.kernels.scatter_rows, "scatter_rows")(
-          {.x = cx.tape->grad(cx, y), .rows = ids, .y_acc = cx.tape->param_grad(&table, cx.kernels, cx.stream), .scale = scale,
-           .skip = padding},
-          cx.stream);
-    });
-  }
+namespace {
+
+Tensor rows_of(Ctx& cx, const Param& table, const int32_t* ids, DType type, const EmbeddingRows& e) {
+  CHECK(table.weight && e.first >= 0 && e.first < table.rows);
+  Tensor y = cx.arena.tensor(type, e.rows, table.cols);
+  WeightView w = table.weight.view;
+  w.data += e.first * w.row_bytes;
+  w.rows -= e.first;
+  cx.kernels.embedding({.weight = w, .ids = ids, .y = y.view, .scale = e.scale}, cx.stream);
+  if (!cx.tape) return y;
+  cx.tape->track(y);
+  cx.tape->record([y, &table, ids, e](Ctx& cx) {
+    if (!cx.tape->has_grad(y) || !cx.tape->trains(&table)) return;
+    View g = cx.tape->param_grad(&table, cx.kernels, cx.stream);
+    g.data = static_cast<float*>(g.data) + e.first * g.stride;
+    g.rows -= e.first;
+    require(cx, cx.kernels.scatter_rows, "scatter_rows")(
+        {.x = cx.tape->grad(cx, y), .rows = ids, .y_acc = g, .scale = e.scale, .skip = e.padding}, cx.stream);
+  });
   return y;
+}
+
+}  // namespace
+
+Tensor embedding(Ctx& cx, const Param& table, const int32_t* ids, int64_t rows, float scale, int32_t padding, int64_t first) {
+  return rows_of(cx, table, ids, cx.dtype, {rows, scale, padding, first});
+}
+
+Tensor whole_table(Ctx& cx, const Param& table) {
+  std::vector<int32_t> all(table.rows);
+  std::iota(all.begin(), all.end(), 0);
+  return rows_of(cx, table, upload(cx, all), DType::kF32, {.rows = table.rows});
 }
 
 void linear(Ctx& cx, const Tensor& x, std::span<const LinearParam> params, std::span<Tensor> out) {

@@ -10,8 +10,12 @@
 
 namespace transom::ops {
 
-// y [T, D] = scale * W[ids]; ids is [rows] in device memory. The row of `padding` takes no gradient (torch's padding_idx).
-Tensor embedding(Ctx& cx, const Param& table, const int32_t* ids, int64_t rows, float scale = 1.f, int32_t padding = -1);
+// y [T, D] = scale * W[first + ids]; ids is [rows] in device memory. The row of the id `padding` takes no gradient (torch's
+// padding_idx).
+Tensor embedding(Ctx& cx, const Param& table, const int32_t* ids, int64_t rows, float scale = 1.f, int32_t padding = -1,
+                 int64_t first = 0);
+// All rows of a table as F32, whatever the type of activations.
+Tensor whole_table(Ctx& cx, const Param& table);
 
 // One linear map of a fused set that shares its input; bias may be null or an absent optional parameter.
 struct LinearParam {
@@ -47,6 +51,18 @@ void rope(Ctx& cx, Tensor& x, const RopeTables& tables, int64_t heads, bool inte
 // cos and sin for the step's positions; inv_freq is a host array.
 RopeTables rope_tables(Ctx& cx, std::span<const float> inv_freq, float scale);
 
+// What attention adds to scores by the distance of key and query (kernels.h): the buckets, in device memory, and what each
+// holds, in F32: [buckets, H], and [T, H * buckets] of queries and keys. Absent tensors add nothing.
+struct Relative {
+  const int32_t* bucket = nullptr;
+  int32_t reach = 0, buckets = 0;
+  Tensor by_head, by_query, by_key;
+};
+// A host array in the step's device memory.
+const int32_t* upload(Ctx& cx, std::span<const int32_t> host);
+// y [T, H * N] = for each head h, scale * x_h w_hᵀ: x [T, H * hd], w [N, H * hd]; F32.
+Tensor head_products(Ctx& cx, const Tensor& x, const Tensor& w, int64_t heads, float scale);
+
 struct AttentionParam {
   int64_t heads = 1, kv_heads = 1;
   float scale = 1.f;
@@ -54,9 +70,13 @@ struct AttentionParam {
   float softcap = 0.f;
   const Param* sinks = nullptr;
   int32_t state = -1;  // where keys and values are kept; -1 for none
+  Relative relative = {};
 };
 // q [T, H*hd], k and v [T, kv_heads*hd] -> [T, H*v_hd]. With state: writes k and v, then attends over all that is kept.
 Tensor attention(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionParam& p);
+
+// Each row becomes the mean of its sequence's rows: attention with equal scores.
+Tensor sequence_means(Ctx& cx, const Tensor& x);
 
 // act(gate) * up, or act(gate) when up is absent.
 Tensor act_mul(Ctx& cx, const Tensor& gate, const Tensor& up, Activation act);

@@ -127,6 +127,24 @@ TEST_P(Attention, ScoreModifications) {
   }
 }
 
+// By head, and by query and key, over paged and packed rows, for distances within reach and past it.
+TEST_P(Attention, RelativeScores) {
+  const int reach = 20, buckets = 7;
+  std::vector<int32_t> bucket;
+  for (int d = -reach; d <= reach; ++d) bucket.push_back((d + reach) % buckets);
+  for (const Shape& s : kShapes)
+    for (const bool rows : {false, true}) {
+      Problem p(s, {{70, 70}, {3, 3}, {40, 40}}, rows ? 0 : 16, rows ? 0 : 33, DType::kF32, DType::kF32, random);
+      Matrix by_head(DType::kF32, buckets, s.heads), by_query(DType::kF32, 113, s.heads * buckets), by_key(DType::kF32, 113, s.heads * buckets);
+      by_head.fill(random), by_query.fill(random), by_key.fill(random);
+      p.args.mask.causal = !rows;
+      p.args.mod.relative = {.bucket = bucket.data(), .reach = reach, .buckets = buckets, .by_head = by_head.view().row<float>(0)};
+      if (rows) p.args.mod.relative.by_query = by_query, p.args.mod.relative.by_key = by_key;
+      SCOPED_TRACE(testing::Message() << "head size " << s.head_dim << " rows " << rows);
+      compare(table(), bench, p, DType::kF32);
+    }
+}
+
 TEST_P(Attention, LongContextsAreSharedAmongThreads) {
   for (const int window : {0, 700}) {
     Problem p({4, 1, 32, 32}, {{1, 1500}, {2, 600}}, 16, window, DType::kF32, DType::kBF16, random);

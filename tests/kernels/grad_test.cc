@@ -158,6 +158,33 @@ TEST_P(Gradients, Attention) {
   }
 }
 
+TEST_P(Gradients, RelativeScores) {
+  const int64_t heads = 4, kv_heads = 2, hd = 4, T = 12, buckets = 3;
+  Matrix q = matrix(T, heads * hd, random), k = matrix(T, kv_heads * hd, random), v = matrix(T, kv_heads * hd, random);
+  Matrix by_head = matrix(buckets, heads, random), by_query = matrix(T, heads * buckets, random), by_key = matrix(T, heads * buckets, random);
+  Matrix out(DType::kF32, T, heads * hd), dout = matrix(T, heads * hd, random);
+  const int32_t q_start[] = {0, 5, 12}, kv_len[] = {5, 7}, bucket[] = {0, 2, 1, 0, 2};
+  std::vector<float> lse(T * heads);
+  AttentionArgs a{.q = q, .k = k, .v = v, .out = out, .heads = heads, .kv_heads = kv_heads, .scale = 0.35f, .lse = lse.data()};
+  a.seqs.count = 2, a.seqs.q_start = q_start, a.seqs.kv_len = kv_len, a.seqs.max_q_len = 7, a.seqs.max_kv_len = 7;
+  a.mask.causal = false;
+  a.mod.relative = {.bucket = bucket, .reach = 2, .buckets = buckets, .by_head = by_head.view().row<float>(0), .by_query = by_query, .by_key = by_key};
+  const auto forward = [&] {
+    bench.ref.attention(a, bench.stream);
+    return inner(out, dout);
+  };
+  forward();
+  Matrix dq(DType::kF32, T, heads * hd), dk(DType::kF32, T, kv_heads * hd), dv(DType::kF32, T, kv_heads * hd);
+  dq.fill(0.f), dk.fill(0.f), dv.fill(0.f);
+  const Matrix dh0 = matrix(buckets, heads, random), dbq0 = matrix(T, heads * buckets, random), dbk0 = matrix(T, heads * buckets, random);
+  Matrix dh(dh0), dbq(dbq0), dbk(dbk0);
+  table().attention_grad({.forward = a, .dout = dout, .dq_acc = dq, .dk_acc = dk, .dv_acc = dv, .by_head_acc = dh, .by_query_acc = dbq,
+                          .by_key_acc = dbk}, bench.stream);
+  expect_gradient(by_head, forward, dh, dh0, random, 2);
+  expect_gradient(by_query, forward, dbq, dbq0, random, 2);
+  expect_gradient(by_key, forward, dbk, dbk0, random, 2);
+}
+
 TEST_P(Gradients, CrossEntropy) {
   Matrix logits = matrix(4, 13, random, 2.f), d(DType::kF32, 4, 13);
   const int32_t labels[] = {3, -100, 12, 0};

@@ -1,5 +1,5 @@
 // The family matrix: every fixture's logits against transformers' goldens, and every way of running a model against the
-// plain one, bit for bit on the reference kernels: cached, chunked, batched, streamed. R28 R29 R30 R40 R41 R42 R44
+// plain one, bit for bit on the reference kernels: cached, chunked, batched, streamed. Encoders' heads likewise. R28 R29 R30 R40 R41 R42 R44
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -61,6 +61,13 @@ double largest_difference(const std::vector<float>& a, const std::vector<float>&
   return d;
 }
 
+std::string test_name(const testing::TestParamInfo<std::string>& info) {
+  std::string s = info.param;
+  for (char& c : s)
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  return s;
+}
+
 class Decoder : public testing::TestWithParam<std::string> {};
 
 TEST_P(Decoder, LogitsEqualTransformers) {
@@ -105,12 +112,7 @@ TEST_P(Decoder, StreamedEqualsResident) {
   EXPECT_EQ(whole(load(GetParam(), true), golden.cases.back().ids), whole(load(GetParam()), golden.cases.back().ids));
 }
 
-INSTANTIATE_TEST_SUITE_P(Fixtures, Decoder, testing::ValuesIn(fixtures("logits")), [](const auto& info) {
-  std::string s = info.param;
-  for (char& c : s)
-    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
-  return s;
-});
+INSTANTIATE_TEST_SUITE_P(Fixtures, Decoder, testing::ValuesIn(fixtures("logits")), test_name);
 
 // A config of the family with one key changed: what Model::load says of it.
 std::string complaint(const std::string& fixture, const char* key, const Json& value) {
@@ -170,12 +172,65 @@ TEST_P(Encoder, HiddenStatesEqualTransformers) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Fixtures, Encoder, testing::ValuesIn(fixtures("embeddings")), [](const auto& info) {
-  std::string s = info.param;
-  for (char& c : s)
-    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
-  return s;
-});
+INSTANTIATE_TEST_SUITE_P(Fixtures, Encoder, testing::ValuesIn(fixtures("embeddings")), test_name);
+
+class Head : public testing::TestWithParam<std::string> {};
+
+std::vector<float> head_logits(const Model& m, const std::vector<test::GoldenCase>& cases) {
+  Runner r(m.impl(), 16, 0);
+  std::vector<StepItem> items;
+  for (const test::GoldenCase& c : cases) items.push_back({.ids = c.ids, .token_types = c.type_ids, .want = Want::kAll});
+  return copy(r.logits(items));
+}
+
+TEST_P(Head, LogitsEqualTransformers) {
+  const test::Golden golden = test::load_golden(GetParam());
+  const Model m = load(GetParam());
+  EXPECT_EQ(m.head().task, golden.json.at("task"));
+  Runner r(m.impl(), 16, 0);
+  for (const test::GoldenCase& c : golden.cases) {
+    const StepItem item{.ids = c.ids, .token_types = c.type_ids, .want = Want::kAll};
+    EXPECT_LT(largest_difference(copy(r.logits({&item, 1})), c.logits.data), 1e-4) << c.ids.size() << " tokens";
+    EXPECT_EQ(c.logits.shape, (std::vector<int64_t>{m.head().per_text ? 1 : static_cast<int64_t>(c.ids.size()), m.head().outputs}));
+    if (c.hidden.data.empty()) continue;
+    EXPECT_LT(largest_difference(copy(r.hidden({&item, 1})), c.hidden.data), 1e-4) << c.ids.size() << " tokens";
+  }
+}
+
+TEST_P(Head, BatchedAndStreamedEqualAlone) {
+  const test::Golden golden = test::load_golden(GetParam());
+  const Model m = load(GetParam());
+  std::vector<float> alone;
+  for (const test::GoldenCase& c : golden.cases) {
+    const std::vector<float> rows = head_logits(m, {c});
+    alone.insert(alone.end(), rows.begin(), rows.end());
+  }
+  EXPECT_EQ(head_logits(m, golden.cases), alone);
+  EXPECT_EQ(head_logits(load(GetParam(), true), golden.cases), alone);
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixtures, Head, testing::ValuesIn(fixtures("heads")), test_name);
+
+TEST(EncoderInput, WhatTheTablesLackIsRefused) {
+  const Model m = load("roberta-mlm");
+  EXPECT_EQ(m.context_length(), 64);  // 66 positions, of which the first two are never a token's
+  Runner r(m.impl(), 16, 0);
+  const auto complaint_of = [&](const StepItem& item) -> std::string {
+    try {
+      r.hidden({&item, 1});
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const std::vector<int32_t> longest(64, 7), longer(65, 7), types = {0, 1};
+  EXPECT_EQ(complaint_of({.ids = longest}), "");
+  EXPECT_EQ(complaint_of({.ids = longer}), "token ids: expected at most 64 of a text (the model's positions), got 65");
+  EXPECT_EQ(complaint_of({.ids = std::span(longest).first(2), .token_types = types}), "token types: expected types below 1, got 1");
+  EXPECT_EQ(complaint_of({.ids = longest, .token_types = types}), "token types: expected one for each of 64 ids, got 2");
+  SequenceState s{.length = 1};
+  EXPECT_NE(complaint_of({.state = &s, .ids = types}), "");  // an encoder's text comes whole
+}
 
 }  // namespace
 }  // namespace transom

@@ -184,6 +184,23 @@ TEST_F(Gradient, Attention) {
     }, {random(8, 12), random(8, 6), random(8, 6)});
 }
 
+TEST_F(Gradient, SequenceMeans) {
+  two_sequences();
+  check([&](Ctx& cx, const Inputs& in) { return ops::sequence_means(cx, in[0]); }, {random(8, 5)});
+}
+
+TEST_F(Gradient, RelativeScores) {
+  two_sequences();
+  static constexpr int32_t kBucket[] = {2, 0, 1, 1, 2};
+  const Param by_head = param("bias", 3, 4);
+  check([&](Ctx& cx, const Inputs& in) {
+    ops::Relative r{.bucket = ops::upload(cx, kBucket), .reach = 2, .buckets = 3, .by_head = ops::whole_table(cx, by_head)};
+    r.by_query = ops::head_products(cx, in[0], in[2], 4, 0.7f);
+    r.by_key = ops::head_products(cx, in[1], in[3], 4, 0.4f);
+    return ops::attention(cx, in[0], in[1], in[4], {.heads = 4, .kv_heads = 4, .scale = 0.6f, .mask = {.causal = false}, .relative = r});
+  }, {random(8, 12), random(8, 12), random(3, 12), random(3, 12), random(8, 8)}, {&by_head});
+}
+
 TEST_F(Gradient, Activations) {
   for (const auto act : {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh, Activation::kTanh, Activation::kSigmoid, Activation::kQuickGelu}) {
     check([&](Ctx& cx, const Inputs& in) { return ops::act_mul(cx, in[0], in[1], act); }, {random(2, 5), random(2, 5)});
@@ -201,6 +218,7 @@ TEST_F(Gradient, GathersAndEmbedding) {
   check([&](Ctx& cx, const Inputs& in) { return ops::gather_rows(cx, in[0], kRows, 3); }, {random(3, 4)});
   const Param table = param("table", 5, 4);
   check([&](Ctx& cx, const Inputs&) { return ops::embedding(cx, table, kRows, 3, 1.7f); }, {}, {&table});
+  check([&](Ctx& cx, const Inputs&) { return ops::embedding(cx, table, kRows, 3, 1.f, -1, 2); }, {}, {&table});
 }
 
 TEST_F(Gradient, PaddingTakesNone) {

@@ -139,11 +139,27 @@ TRANSOM_INLINE F between(F x, float begin, float end, F other) {
   return select_negative(lane - set1(begin), other, select_negative(lane - set1(end), x, other));
 }
 
+// The relative scores of one row for the keys of the block from j; those outside [begin, end) are not read.
+void relative_scores(const Tile& t, int64_t r, int64_t j, float* out) {
+  const RelativeScores& rel = t.a.mod.relative;
+  const int64_t h = t.head(r), p = t.position(r), first = larger(t.begin(r) - j, 0), last = smaller(t.end(r) - j, kKeys);
+  const float* by_query = rel.by_query ? rel.by_query.row<float>(t.token(r)) + h * rel.buckets : nullptr;
+  memset(out, 0, kKeys * sizeof(float));
+  for (int64_t i = first; i < last; ++i) {
+    const int64_t distance = larger(-rel.reach, smaller(rel.reach, j + i - p)), b = rel.bucket[distance + rel.reach];
+    if (rel.by_head) out[i] += rel.by_head[b * t.a.heads + h];
+    if (by_query) out[i] += by_query[b];
+    if (rel.by_key) out[i] += rel.by_key.row<float>(t.key_row(j + i))[h * rel.buckets + b];
+  }
+}
+
 // Scores of one row to probabilities relative to the running maximum, which is raised first; the sums shrink with it.
 void soften_row(Tile& t, int64_t r, int64_t j) {
   const AttentionArgs& a = t.a;
   float* p = t.p + r * kKeys;
   const float b = static_cast<float>(t.begin(r) - j), e = static_cast<float>(t.end(r) - j);
+  float relative[kKeys];
+  if (a.mod.relative.bucket) relative_scores(t, r, j, relative);
   F top = set1(kNone);
   for (int64_t i = 0; i < kKeys; i += kLanes) {
     F x = loadu(p + i);
@@ -153,6 +169,7 @@ void soften_row(Tile& t, int64_t r, int64_t j) {
       const F distance = lane_numbers() + set1(static_cast<float>(j + i - t.position(r)));
       x = fma(set1(a.mod.alibi[t.head(r)]), distance, x);
     }
+    if (a.mod.relative.bucket) x = x + loadu(relative + i);
     x = between(x, b - at, e - at, set1(kNone));
     storeu(p + i, x);
     top = max(top, x);

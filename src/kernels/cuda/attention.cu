@@ -46,10 +46,17 @@ __device__ int64_t key_row(const SequenceTable& q, int32_t sequence, int32_t j) 
   return int64_t{q.pages[int64_t{sequence} * q.max_pages + j / q.page_size]} * q.page_size + j % q.page_size;
 }
 
-__device__ float modified(const AttentionArgs& a, int64_t h, int32_t distance, float score) {
+// `t` and `row`: the rows of query and key.
+__device__ float modified(const AttentionArgs& a, int64_t h, int64_t t, int64_t row, int32_t distance, float score) {
   score *= a.scale;
   if (a.mod.softcap > 0.f) score = a.mod.softcap * tanhf(score / a.mod.softcap);
   if (a.mod.alibi) score += a.mod.alibi[h] * static_cast<float>(distance);
+  const RelativeScores& rel = a.mod.relative;
+  if (!rel.bucket) return score;
+  const int64_t b = rel.bucket[min(max(distance, -rel.reach), rel.reach) + rel.reach];
+  if (rel.by_head) score += rel.by_head[b * a.heads + h];
+  if (rel.by_query.data) score += load(rel.by_query, t, h * rel.buckets + b);
+  if (rel.by_key.data) score += load(rel.by_key, row, h * rel.buckets + b);
   return score;
 }
 
@@ -76,7 +83,7 @@ __global__ void attention_kernel(const AttentionArgs a) {
       for (int i = lane; i < hd; i += kWarp) score = fmaf(q[i], load(a.k, row, kv * hd + i), score);
       score = warp_sum(score);
       if (lane == 0) {
-        p[j] = modified(a, h, begin + j - keys.position, score);
+        p[j] = modified(a, h, t, row, begin + j - keys.position, score);
         rows[j] = row;
       }
     }

@@ -1,5 +1,6 @@
 // Reference attention over packed or paged keys and values, one query head at a time, and its backward.
 // Mask, score modifications and sinks: kernels.h.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -31,6 +32,11 @@ struct Visible {
     if (!q.pages) return q.q_start[seq] + j;
     return int64_t{q.pages[int64_t{seq} * q.max_pages + j / q.page_size]} * q.page_size + j % q.page_size;
   }
+  // Where the distance of key j lies in the relative scores.
+  int64_t bucket(int32_t j) const {
+    const RelativeScores& r = a.mod.relative;
+    return r.bucket[std::clamp(j - position, -r.reach, r.reach) + r.reach];
+  }
   // The score of key j for head h, and the derivative of the score with respect to scale * q·k.
   double score(int64_t t, int64_t h, int32_t j, double* slope = nullptr) const {
     const int64_t hd = a.q.cols / a.heads, kv = h / (a.heads / a.kv_heads), r = row(j);
@@ -44,6 +50,12 @@ struct Visible {
       if (slope) *slope = 1 - th * th;
     }
     if (a.mod.alibi) x += double{a.mod.alibi[h]} * (j - position);
+    const RelativeScores& rel = a.mod.relative;
+    if (!rel.bucket) return x;
+    const int64_t b = bucket(j);
+    if (rel.by_head) x += rel.by_head[b * a.heads + h];
+    if (rel.by_query) x += load(rel.by_query, t, h * rel.buckets + b);
+    if (rel.by_key) x += load(rel.by_key, r, h * rel.buckets + b);
     return x;
   }
 };
@@ -77,6 +89,20 @@ void attention(const AttentionArgs& a, Stream& s) {
   });
 }
 
+namespace {
+
+// The gradient `d` of one score flows to the relative scores that were added to it.
+void add_relative(const AttentionGradArgs& g, const Visible& keys, int64_t t, int64_t h, int32_t j, double d) {
+  const RelativeScores& rel = g.forward.mod.relative;
+  if (!rel.bucket) return;
+  const int64_t b = keys.bucket(j);
+  if (g.by_head_acc) accumulate(g.by_head_acc, b, h, d);
+  if (g.by_query_acc) accumulate(g.by_query_acc, t, h * rel.buckets + b, d);
+  if (g.by_key_acc) accumulate(g.by_key_acc, keys.row(j), h * rel.buckets + b, d);
+}
+
+}  // namespace
+
 // dP = dout·v, dS = P (dP - Σ P dP); dq += scale dS k, dk += scale dS q, dv += P dout. Sinks take no gradient here.
 void attention_grad(const AttentionGradArgs& g, Stream& s) {
   const AttentionArgs& a = g.forward;
@@ -97,6 +123,7 @@ void attention_grad(const AttentionGradArgs& g, Stream& s) {
             dp += d * load(a.v, r, kv * vd + c);
             accumulate(g.dv_acc, r, kv * vd + c, p * d);
           }
+          add_relative(g, keys, t, h, j, p * (dp - delta));
           const double ds = p * (dp - delta) * slope * a.scale;
           for (int64_t c = 0; c < hd; ++c) {
             dq[c] += ds * load(a.k, r, kv * hd + c);
