@@ -1,7 +1,9 @@
 // Binding and loading: see loader.h.
 #include "checkpoint/loader.h"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <unordered_set>
 
 #include "base/error.h"
@@ -29,12 +31,51 @@ const TensorEntry* find_entry(const TensorSource& source, const std::string& nam
   return name.starts_with(dotted) ? spelled(name.substr(dotted.size())) : nullptr;
 }
 
-void check_shape(const Param& p, const TensorEntry& e, const TensorSource& source) {
-  const std::vector<int64_t> want = p.kind == ParamKind::kVector ? std::vector<int64_t>{p.cols} : std::vector<int64_t>{p.rows, p.cols};
-  if (e.shape != want)
+// Rows of a matrix, elements of a vector: what a fused tensor joins.
+int64_t size_of(const Param& p) { return p.kind == ParamKind::kVector ? p.cols : p.rows; }
+
+std::vector<int64_t> without_ones(const std::vector<int64_t>& shape) {
+  std::vector<int64_t> s;
+  std::copy_if(shape.begin(), shape.end(), std::back_inserter(s), [](int64_t n) { return n != 1; });
+  return s;
+}
+
+// `size`: rows or elements of all parameters in the tensor. Dimensions of 1 do not count.
+void check_shape(const Param& p, const TensorEntry& e, int64_t size, const Place& place, const TensorSource& source) {
+  std::vector<int64_t> want = {size};
+  if (p.kind != ParamKind::kVector) want.insert(place.transposed ? want.begin() : want.end(), p.cols);
+  if (place.slab >= 0) want.insert(want.begin(), std::max(e.shape.empty() ? 0 : e.shape[0], place.slab + 1));
+  if (without_ones(e.shape) != without_ones(want))
     fail(Code::kCorrupt, source.path(), "expected shape {}, got {} ({})", shape_text(want), shape_text(e.shape), e.name);
   if (!can_dequantize(e.dtype))
     fail(Code::kUnsupported, source.path(), "expected a number type that can be read, got {} ({})", name(e.dtype), e.name);
+  if (place.transposed && info(e.dtype).block != 1)
+    fail(Code::kUnsupported, source.path(), "expected whole numbers of a transposed matrix, got {} ({})", name(e.dtype), e.name);
+}
+
+// The binding of `p` to the tensor at `place`.
+Binding bind(ParamTable& params, Param& p, const TensorEntry& e, const Place& place, double offset, const TensorSource& source) {
+  Binding b{.param = &p, .entry = &e, .offset = offset, .stored_rows = size_of(p), .transposed = place.transposed};
+  int64_t groups = 1;
+  if (!place.parts.empty()) {
+    b.stored_rows = 0;
+    std::vector<int64_t> sizes;
+    for (const std::string& part : place.parts) {
+      const Param* other = params.find(part);
+      CHECK(other);
+      sizes.push_back(size_of(*other));
+      b.stored_rows += sizes.back();
+    }
+    // The last part has one head's rows in a group (its unit), or one row.
+    if (place.order != Fused::Order::kStacked)
+      groups = place.order == Fused::Order::kInterleaved ? sizes.back() : sizes.back() / params.find(place.parts.back())->split.unit;
+    for (size_t i = 0; i < place.part; ++i) b.begin += sizes[i] / groups;
+    if (groups > 1) b.run = size_of(p) / groups, b.stride = b.stored_rows / groups;
+  }
+  check_shape(p, e, b.stored_rows, place, source);
+  const bool vector = p.kind == ParamKind::kVector;
+  if (place.slab >= 0) b.slab = place.slab * (vector ? row_bytes(e.dtype, b.stored_rows) : b.stored_rows * row_bytes(e.dtype, p.cols));
+  return b;
 }
 
 std::string list(const std::vector<std::string>& names) {
@@ -52,7 +93,7 @@ bool same_bytes(const TensorEntry& a, const TensorEntry& b) {
 // A head that is present although tied: equal to its partner it is the same weight, different it wins (trap 10).
 bool tied_is_shared(const Param& p, const TensorEntry& own, const TensorSource& source, const Rules& rules,
                     std::string_view prefix, std::vector<std::string>& warnings) {
-  const TensorEntry* partner = find_entry(source, rules.tensor_name(p.tied->name), prefix);
+  const TensorEntry* partner = find_entry(source, rules.place(p.tied->name).tensor, prefix);
   if (partner && same_bytes(own, *partner)) return true;
   warnings.push_back(fmt::format("{} is present and differs from {} although the config ties them: the checkpoint's own is used",
                                  p.name, p.tied->name));
@@ -67,16 +108,17 @@ Bindings bind_params(ParamTable& params, const TensorSource& source, const Rules
   std::vector<std::string> missing, unused;
   std::unordered_set<const TensorEntry*> used;
   for (Param& p : params.rows()) {
-    const TensorEntry* e = find_entry(source, rules.tensor_name(p.name), prefix);
+    const Place place = rules.place(p.name);
+    const TensorEntry* e = find_entry(source, place.tensor, prefix);
     if (!e && p.tied) continue;
     if (!e) {
-      missing.push_back(rules.tensor_name(p.name));
+      if (missing.empty() || missing.back() != place.tensor) missing.push_back(place.tensor);
       continue;
     }
     used.insert(e);
-    check_shape(p, *e, source);
+    const Binding b = bind(params, p, *e, place, rules.offset(p.name), source);
     if (p.tied && tied_is_shared(p, *e, source, rules, prefix, out.warnings)) continue;
-    out.rows.push_back({&p, e, rules.offset(p.name)});
+    out.rows.push_back(b);
   }
   for (const TensorEntry& e : source.entries())
     if (!used.contains(&e) && !rules.drops(e.name)) unused.push_back(e.name);
@@ -90,21 +132,62 @@ Bindings bind_params(ParamTable& params, const TensorSource& source, const Rules
   return out;
 }
 
+StoredBytes stored_bytes(const Binding& b) {
+  const Param& p = *b.param;
+  const int64_t rows = b.stored_rows ? b.stored_rows : size_of(p);
+  const bool vector = p.kind == ParamKind::kVector;
+  const int64_t row = vector ? 0 : row_bytes(b.entry->dtype, p.cols);
+  if (b.run > 0 || b.transposed || vector)
+    return {static_cast<uint64_t>(b.slab), static_cast<uint64_t>(vector ? row_bytes(b.entry->dtype, rows) : rows * row)};
+  return {static_cast<uint64_t>(b.slab + b.begin * row), static_cast<uint64_t>(p.rows * row)};
+}
+
+bool in_place(const Binding& b) { return b.param->kind != ParamKind::kVector && b.run == 0 && !b.transposed; }
+
+int64_t value_bytes(const Binding& b) {
+  const Param& p = *b.param;
+  return p.kind == ParamKind::kVector ? static_cast<int64_t>(sizeof(float)) * p.cols : p.rows * row_bytes(b.entry->dtype, p.cols);
+}
+
+void copy_value(const Binding& b, const std::byte* stored, std::byte* to) {
+  const Param& p = *b.param;
+  const DType type = b.entry->dtype;
+  const int64_t run = b.run > 0 ? b.run : std::max<int64_t>(size_of(p), 1);
+  const auto row_of = [&](int64_t i) { return b.begin + i / run * b.stride + i % run; };
+  if (p.kind == ParamKind::kVector) {
+    std::vector<float> all(b.stored_rows ? b.stored_rows : p.cols);
+    dequantize_row(type, stored, all.data(), static_cast<int64_t>(all.size()));
+    for (int64_t i = 0; i < p.cols; ++i) {
+      const auto value = static_cast<float>(all[row_of(i)] + b.offset);
+      std::memcpy(to + i * sizeof value, &value, sizeof value);
+    }
+    return;
+  }
+  const int64_t row = row_bytes(type, p.cols), element = info(type).bytes;
+  for (int64_t i = 0; i < p.rows; ++i) {
+    if (!b.transposed) {
+      std::memcpy(to + i * row, stored + (in_place(b) ? i : row_of(i)) * row, row);
+      continue;
+    }
+    for (int64_t c = 0; c < p.cols; ++c)
+      std::memcpy(to + i * row + c * element, stored + (c * b.stored_rows + row_of(i)) * element, element);
+  }
+}
+
 Weight load_weight(const Binding& b) {
   const Param& p = *b.param;
-  const std::span<const std::byte> bytes = TensorSource::data(*b.entry);
+  const std::byte* stored = TensorSource::data(*b.entry).data() + stored_bytes(b).offset;
   Weight w;
-  if (p.kind == ParamKind::kVector) {
-    const std::shared_ptr<std::byte> memory = host_memory(sizeof(float) * p.cols);
-    auto* values = reinterpret_cast<float*>(memory.get());
-    dequantize_row(b.entry->dtype, bytes.data(), values, p.cols);
-    for (int64_t i = 0; i < p.cols; ++i) values[i] = static_cast<float>(values[i] + b.offset);
-    w.view = {memory.get(), DType::kF32, 1, p.cols, static_cast<int64_t>(sizeof(float)) * p.cols};
-    w.owner = memory;
+  if (in_place(b)) {
+    w.view = {stored, b.entry->dtype, p.rows, p.cols, row_bytes(b.entry->dtype, p.cols)};
+    w.owner = b.entry->file ? std::shared_ptr<const void>(b.entry->file) : std::shared_ptr<const void>(b.entry->owned);
     return w;
   }
-  w.view = {bytes.data(), b.entry->dtype, p.rows, p.cols, row_bytes(b.entry->dtype, p.cols)};
-  w.owner = b.entry->file ? std::shared_ptr<const void>(b.entry->file) : std::shared_ptr<const void>(b.entry->owned);
+  const std::shared_ptr<std::byte> memory = host_memory(value_bytes(b));
+  copy_value(b, stored, memory.get());
+  const DType type = p.kind == ParamKind::kVector ? DType::kF32 : b.entry->dtype;
+  w.view = {memory.get(), type, p.rows, p.cols, row_bytes(type, p.cols)};
+  w.owner = memory;
   return w;
 }
 

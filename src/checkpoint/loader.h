@@ -17,12 +17,29 @@ struct LoadOptions {
   bool allow_unused = false;  // tensors that no parameter reads are a warning instead of an error
 };
 
-// Where a parameter's value lies.
+// Where a parameter's value lies: in its tensor, seen as a list of rows, row i is at begin + i / run * stride + i % run
+// (run 0: one after the other). Of a transposed tensor [in, out] these are columns of the matrix that starts at `begin`'s slab.
 struct Binding {
   Param* param = nullptr;
   const TensorEntry* entry = nullptr;
   double offset = 0;  // added to a vector's values
+  int64_t begin = 0, run = 0, stride = 0;
+  int64_t slab = 0;         // bytes from the tensor's start to the matrix that the rows belong to
+  int64_t stored_rows = 0;  // of that matrix, all parameters in it together; 0: the parameter's own
+  bool transposed = false;
 };
+
+// The bytes of the tensor that hold the value, and perhaps other values.
+struct StoredBytes {
+  uint64_t offset = 0, size = 0;  // from the tensor's start
+};
+StoredBytes stored_bytes(const Binding& b);
+// True when these bytes are the value: a matrix or table whose rows lie one after the other.
+bool in_place(const Binding& b);
+// Bytes of the value: a matrix or table as stored, a vector as F32.
+int64_t value_bytes(const Binding& b);
+// The value, made from the stored bytes.
+void copy_value(const Binding& b, const std::byte* stored, std::byte* to);
 
 struct Bindings {
   std::vector<Binding> rows;  // tied parameters that share another's weight have none

@@ -63,7 +63,7 @@ struct Extent {
 
 class Streamer final : public Residency {
  public:
-  Streamer(const std::vector<Binding>& bindings, int32_t blocks) : extents_(blocks), vectors_(blocks) {
+  Streamer(const std::vector<Binding>& bindings, int32_t blocks) : extents_(blocks), copies_(blocks) {
     for (const Binding& b : bindings)
       if (b.param->block >= 0) plan(b);
     uint64_t largest = 0;
@@ -128,8 +128,10 @@ class Streamer final : public Residency {
     if (!e.file) fail(Code::kUnsupported, "streaming", "expected tensors stored contiguously in a file, got a strided one ({})", e.name);
     std::unique_ptr<DirectFile>& file = files_[e.file->path()];
     if (!file) file = std::make_unique<DirectFile>(e.file->path());
+    const StoredBytes s = stored_bytes(b);
+    const uint64_t begin = e.offset + s.offset;
     extents_[b.param->block].push_back(
-        {.file = file.get(), .begin = e.offset, .end = e.offset + e.bytes, .aligned = 0, .size = 0, .at = 0, .tensors = {&b}});
+        {.file = file.get(), .begin = begin, .end = begin + s.size, .aligned = 0, .size = 0, .at = 0, .tensors = {&b}});
   }
 
   // Joins neighbours and gives every extent its place in the buffer; returns the bytes of the block.
@@ -207,35 +209,31 @@ class Streamer final : public Residency {
     }
   }
 
-  // Points the block's parameters at the slot's memory; vectors are converted to F32.
+  // Points the block's parameters at the slot's memory, or at copies of what has to be rearranged or, for vectors, converted.
   void point(int32_t block, const Slot& s) {
-    size_t floats = 0;
+    const auto room = [](const Binding& b) { return in_place(b) ? int64_t{0} : (value_bytes(b) + 63) / 64 * 64; };
+    int64_t bytes = 0;
     for (const Extent& e : extents_[block])
-      for (const Binding* b : e.tensors)
-        if (b->param->kind == ParamKind::kVector) floats += b->param->cols;
-    std::vector<float>& vectors = vectors_[block];
-    vectors.resize(floats);
-    size_t next = 0;
+      for (const Binding* b : e.tensors) bytes += room(*b);
+    std::shared_ptr<std::byte>& copies = copies_[block];
+    if (!copies) copies = host_memory(static_cast<size_t>(bytes));
+    std::byte* next = copies.get();
     for (const Extent& e : extents_[block])
       for (const Binding* b : e.tensors) {
         const Param& p = *b->param;
-        const std::byte* stored = s.memory.get() + e.at + (b->entry->offset - e.aligned);
-        if (p.kind != ParamKind::kVector) {
-          b->param->weight.view = {stored, b->entry->dtype, p.rows, p.cols, row_bytes(b->entry->dtype, p.cols)};
-          continue;
+        const std::byte* stored = s.memory.get() + e.at + (b->entry->offset + stored_bytes(*b).offset - e.aligned);
+        if (!in_place(*b)) {
+          copy_value(*b, stored, next);
+          stored = std::exchange(next, next + room(*b));
         }
-        float* to = vectors.data() + next;
-        next += p.cols;
-        dequantize_row(b->entry->dtype, stored, to, p.cols);
-        for (int64_t i = 0; i < p.cols; ++i) to[i] = static_cast<float>(to[i] + b->offset);
-        b->param->weight.view = {reinterpret_cast<const std::byte*>(to), DType::kF32, 1, p.cols,
-                                 static_cast<int64_t>(sizeof(float)) * p.cols};
+        const DType type = p.kind == ParamKind::kVector ? DType::kF32 : b->entry->dtype;
+        b->param->weight.view = {stored, type, p.rows, p.cols, row_bytes(type, p.cols)};
       }
   }
 
   std::map<std::string, std::unique_ptr<DirectFile>> files_;
   std::vector<std::vector<Extent>> extents_;
-  std::vector<std::vector<float>> vectors_;
+  std::vector<std::shared_ptr<std::byte>> copies_;
   Slot slots_[2];
   int32_t pending_ = -1;
   bool stopping_ = false;

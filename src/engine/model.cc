@@ -111,11 +111,11 @@ void load_weights(Model::Impl& m) {
   stream.team = m.team.get();
   const auto resident = [&](const Binding& b) { return !m.options.stream_weights || b.param->block < 0; };
   int64_t done = 0, total = 0;
-  for (const Binding& b : m.bindings.rows) total += resident(b) ? static_cast<int64_t>(TensorSource::data(*b.entry).size()) : 0;
+  for (const Binding& b : m.bindings.rows) total += resident(b) ? value_bytes(b) : 0;
   for (const Binding& b : m.bindings.rows) {
     if (!resident(b)) continue;
     b.param->weight = on_device(load_weight(b), *m.kernels, stream);
-    done += static_cast<int64_t>(TensorSource::data(*b.entry).size());
+    done += value_bytes(b);
     if (m.options.progress) m.options.progress(done, total);
   }
   share_tied(m.params);
@@ -197,15 +197,15 @@ nlohmann::ordered_json Model::describe() const {
   Json tensors = Json::array();
   for (const Binding& b : m.bindings.rows) {
     count += b.param->rows * b.param->cols;
-    bytes += static_cast<int64_t>(b.entry->bytes);
+    bytes += value_bytes(b);
     if (b.param->block >= 0) block_parameters += b.param->rows * b.param->cols;
     // A step reads a row a token of a table, and all of every other weight.
     const bool shared = std::any_of(m.params.rows().begin(), m.params.rows().end(),
                                     [&](const Param& p) { return p.tied == b.param && p.weight.view.data == b.param->weight.view.data; });
-    if (b.param->kind != ParamKind::kTable || shared) step_bytes += static_cast<int64_t>(b.entry->bytes);
-    by_type[std::string(name(b.entry->dtype))] += static_cast<int64_t>(b.entry->bytes);
+    if (b.param->kind != ParamKind::kTable || shared) step_bytes += value_bytes(b);
+    by_type[std::string(name(b.entry->dtype))] += value_bytes(b);
     tensors.push_back({{"name", b.param->name}, {"stored_as", b.entry->name}, {"dtype", name(b.entry->dtype)},
-                       {"shape", b.entry->shape}, {"bytes", b.entry->bytes}});
+                       {"shape", b.entry->shape}, {"bytes", value_bytes(b)}});
   }
   d["parameters"] = count;
   d["weight_bytes"] = bytes;

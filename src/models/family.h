@@ -27,9 +27,24 @@ struct Family {
   std::vector<std::string_view> config_keys;  // what transformers' config class defines, beyond the common keys
 };
 
-Family llama_family();
-Family gemma3_family();
 Family bert_family();
+Family cohere_family();
+Family cohere2_family();
+Family gemma_family();
+Family gemma2_family();
+Family gemma3_family();
+Family granite_family();
+Family llama_family();
+Family mistral_family();
+Family olmo2_family();
+Family olmo3_family();
+Family phi_family();
+Family phi3_family();
+Family qwen2_family();
+Family qwen3_family();
+Family smollm3_family();
+Family stablelm_family();
+Family starcoder2_family();
 
 // The GGUF names that all decoders share: token_embd, output_norm, output and the plain attention and feed-forward ones.
 Rules gguf_decoder_rules();

@@ -9,6 +9,7 @@ Rules gguf_decoder_rules() {
       Rename{"model.norm.*", "output_norm.*"},
       Rename{"lm_head.*", "output.*"},
       Rename{"model.layers.*.input_layernorm.*", "blk.*.attn_norm.*"},
+      Rename{"model.layers.*.post_attention_layernorm.*", "blk.*.ffn_norm.*"},
       Rename{"model.layers.*.self_attn.q_proj.*", "blk.*.attn_q.*"},
       Rename{"model.layers.*.self_attn.k_proj.*", "blk.*.attn_k.*"},
       Rename{"model.layers.*.self_attn.v_proj.*", "blk.*.attn_v.*"},

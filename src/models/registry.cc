@@ -15,8 +15,23 @@ struct Row {
 constexpr std::array kRows = {
     Row{"BertForMaskedLM", bert_family},  // as an encoder: its head is not read yet
     Row{"BertModel", bert_family},
+    Row{"Cohere2ForCausalLM", cohere2_family},
+    Row{"CohereForCausalLM", cohere_family},
+    Row{"Gemma2ForCausalLM", gemma2_family, "gemma2"},
     Row{"Gemma3ForCausalLM", gemma3_family, "gemma3"},
+    Row{"GemmaForCausalLM", gemma_family, "gemma"},
+    Row{"GraniteForCausalLM", granite_family},
     Row{"LlamaForCausalLM", llama_family, "llama"},
+    Row{"MistralForCausalLM", mistral_family},
+    Row{"Olmo2ForCausalLM", olmo2_family},
+    Row{"Olmo3ForCausalLM", olmo3_family},
+    Row{"Phi3ForCausalLM", phi3_family},
+    Row{"PhiForCausalLM", phi_family},
+    Row{"Qwen2ForCausalLM", qwen2_family, "qwen2"},
+    Row{"Qwen3ForCausalLM", qwen3_family, "qwen3"},
+    Row{"SmolLM3ForCausalLM", smollm3_family, "smollm3"},
+    Row{"StableLmForCausalLM", stablelm_family, "stablelm"},
+    Row{"Starcoder2ForCausalLM", starcoder2_family, "starcoder2"},
 };
 
 }  // namespace

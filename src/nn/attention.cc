@@ -26,8 +26,13 @@ Attention::Attention(const Scope& s, const AttentionSpec& spec)
       out_(s / spec.o, spec.heads * spec.head_dim, spec.hidden, {Axis::kIn, spec.head_dim},
            spec.out_bias ? Bias::kRequired : Bias::kNone) {
   if (spec.qk_norm) {
-    q_norm_.emplace(s / "q_norm", *spec.qk_norm);
-    k_norm_.emplace(s / "k_norm", *spec.qk_norm);
+    const auto declare = [&](const char* name, int64_t heads) {
+      NormSpec norm = *spec.qk_norm;
+      norm.size = spec.head_dim * (spec.qk_norm_whole ? heads : 1);
+      return NormLayer(s / name, norm);
+    };
+    q_norm_ = declare("q_norm", spec.heads);
+    k_norm_ = declare("k_norm", spec.kv_heads);
   }
   // A causal layer keeps its keys and values; an encoder's sees only the step's own rows.
   if (spec.mask.causal)
@@ -38,8 +43,8 @@ Tensor Attention::forward(Ctx& cx, const Tensor& x) const {
   std::vector<Tensor> qkv = qkv_.forward(cx, x);
   Tensor &q = qkv[0], &k = qkv[1], &v = qkv[2];
   if (q_norm_) {
-    q = q_norm_->forward(cx, q, spec_.heads);
-    k = k_norm_->forward(cx, k, spec_.kv_heads);
+    q = q_norm_->forward(cx, q, spec_.qk_norm_whole ? 1 : spec_.heads);
+    k = k_norm_->forward(cx, k, spec_.qk_norm_whole ? 1 : spec_.kv_heads);
   }
   if (spec_.rope) {
     const RopeTables t = spec_.rope->tables(cx);

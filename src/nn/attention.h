@@ -17,7 +17,8 @@ struct AttentionSpec {
   int64_t hidden = 0, heads = 0, kv_heads = 0, head_dim = 0;
   double scale = 0;                      // of q·k
   std::shared_ptr<const RopeSpec> rope;  // null: none; shared by the layers that use the same
-  std::optional<NormSpec> qk_norm;       // over each head of q and k
+  std::optional<NormSpec> qk_norm;       // over each head of q and k, or
+  bool qk_norm_whole = false;            // over all heads of a row together (OLMo 2)
   AttentionMask mask;
   double softcap = 0;
   bool qkv_bias = false, out_bias = false;

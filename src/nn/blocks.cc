@@ -38,4 +38,27 @@ Hidden PostNorm::forward(Ctx& cx, Hidden h) const {
   return h;
 }
 
+Reordered::Reordered(LayerPtr f, NormLayer n1, LayerPtr g, NormLayer n2)
+    : mixer(std::move(f)), mixer_norm(n1), mlp(std::move(g)), mlp_norm(n2) {}
+
+Hidden Reordered::forward(Ctx& cx, Hidden h) const {
+  const auto settled = [&cx](const Hidden& now) { return now.pending ? ops::add(cx, now.x, now.pending, now.scale) : now.x; };
+  h = {.x = settled(h), .pending = {}};
+  h.pending = mixer_norm.forward(cx, mixer->forward(cx, h.x));
+  h = {.x = settled(h), .pending = {}};
+  h.pending = mlp_norm.forward(cx, mlp->forward(cx, h.x));
+  return h;
+}
+
+Parallel::Parallel(NormLayer n1, LayerPtr f, std::optional<NormLayer> n2, LayerPtr g)
+    : mixer_norm(n1), mixer(std::move(f)), mlp_norm(n2), mlp(std::move(g)) {}
+
+Hidden Parallel::forward(Ctx& cx, Hidden h) const {
+  const Tensor a = mixer_norm.absorb(cx, h);
+  const Tensor b = mlp_norm ? mlp_norm->forward(cx, h.x) : a;
+  const Tensor f = mixer->forward(cx, a);
+  h.pending = ops::add(cx, f, mlp->forward(cx, b));
+  return h;
+}
+
 }  // namespace transom::nn

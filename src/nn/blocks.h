@@ -2,10 +2,13 @@
 //   PreNorm   x + f(N x);  x + g(N x)            Llama, Qwen, GPT-2 …
 //   Sandwich  x + N f(N x);  x + N g(N x)        Gemma 2 and 3
 //   PostNorm  N(x + f(x));  N(x + g(x))          BERT (Vaswani et al. 2017)
+//   Reordered x + N f(x);  x + N g(x)            OLMo 2
+//   Parallel  x + f(N x) + g(N' x)               GPT-NeoX, GPT-J, Phi, Cohere (N' is N in the latter three)
 // A family with a shape of its own brings its own Block.
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "nn/layer.h"
 #include "nn/norm.h"
@@ -55,6 +58,26 @@ struct PostNorm final : Block {
   NormLayer mlp_norm;
 
   PostNorm(LayerPtr f, NormLayer n1, LayerPtr g, NormLayer n2);
+  Hidden forward(Ctx& cx, Hidden h) const override;
+};
+
+struct Reordered final : Block {
+  LayerPtr mixer;
+  NormLayer mixer_norm;
+  LayerPtr mlp;
+  NormLayer mlp_norm;
+
+  Reordered(LayerPtr f, NormLayer n1, LayerPtr g, NormLayer n2);
+  Hidden forward(Ctx& cx, Hidden h) const override;
+};
+
+struct Parallel final : Block {
+  NormLayer mixer_norm;
+  LayerPtr mixer;
+  std::optional<NormLayer> mlp_norm;  // absent: the mixer's serves both
+  LayerPtr mlp;
+
+  Parallel(NormLayer n1, LayerPtr f, std::optional<NormLayer> n2, LayerPtr g);
   Hidden forward(Ctx& cx, Hidden h) const override;
 };
 

@@ -23,13 +23,19 @@ Hidden Stack::forward(Ctx& cx, Hidden h) const {
 Decoder::Decoder(const Scope& root, const DecoderSpec& spec)
     : spec_(spec),
       embedding_((root / "model.embed_tokens").table("weight", spec.vocab, spec.norm.size, {Split::Axis::kOut, 1})),
+      positions_(spec.positions ? (root / "model.embed_positions").table("weight", spec.positions, spec.norm.size) : nullptr),
       norm_(root / "model.norm", spec.norm),
-      head_((root / "lm_head").matrix("weight", spec.vocab, spec.norm.size, {Split::Axis::kOut, 1}, spec.tied ? embedding_ : nullptr)) {}
+      head_{(root / "lm_head").matrix("weight", spec.vocab, spec.norm.size, {Split::Axis::kOut, 1}, spec.tied ? embedding_ : nullptr),
+            spec.head_bias ? (root / "lm_head").vector("bias", spec.vocab, {Split::Axis::kOut, 1}) : nullptr} {
+  if (spec.embedding_norm) embedding_norm_.emplace(root / "model.embed_norm", *spec.embedding_norm);
+}
 
 Tensor Decoder::hidden(Ctx& cx) const {
   Hidden h{.x = ops::embedding(cx, *embedding_, cx.batch.ids, cx.batch.rows, static_cast<float>(spec_.embedding_scale),
                                   static_cast<int32_t>(spec_.padding_id)),
            .pending = {}};
+  if (positions_) h.x = ops::add(cx, h.x, ops::embedding(cx, *positions_, cx.batch.positions, cx.batch.rows));
+  if (embedding_norm_) h.x = embedding_norm_->forward(cx, h.x);
   if (cx.observer) cx.observer("embed", h.x);
   h = stack_.forward(cx, h);
   const Tensor y = norm_.absorb(cx, h);
@@ -38,7 +44,8 @@ Tensor Decoder::hidden(Ctx& cx) const {
 }
 
 Tensor Decoder::logits(Ctx& cx, const Tensor& rows) const {
-  const Tensor y = ops::linear(cx, rows, {head_, nullptr});
+  Tensor y = ops::linear(cx, rows, head_);
+  if (spec_.logit_scale != 1) y = ops::scale(cx, y, static_cast<float>(spec_.logit_scale));
   return spec_.logit_softcap > 0 ? ops::softcap(cx, y, static_cast<float>(spec_.logit_softcap)) : y;
 }
 

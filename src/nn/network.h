@@ -39,6 +39,10 @@ struct DecoderSpec {
   int64_t padding_id = -1;     // its embedding takes no gradient
   double embedding_scale = 1;  // Gemma multiplies embeddings by sqrt(hidden)
   double logit_softcap = 0;
+  double logit_scale = 1;                 // Cohere, Granite
+  bool head_bias = false;                 // Phi, GPT-J
+  int64_t positions = 0;                  // learned positions, as many: model.embed_positions (GPT-2); 0: none
+  std::optional<NormSpec> embedding_norm; // model.embed_norm (BLOOM)
 };
 
 // embed_tokens -> blocks -> norm -> lm_head. Scope: the model's root; the body lies below "model".
@@ -55,10 +59,11 @@ class Decoder final : public Network {
 
  private:
   DecoderSpec spec_;
-  const Param* embedding_;
+  const Param *embedding_, *positions_;
+  std::optional<NormLayer> embedding_norm_;
   Stack stack_;
   NormLayer norm_;
-  const Param* head_;
+  ops::LinearParam head_;
 };
 
 struct EncoderSpec {

@@ -5,7 +5,7 @@ namespace transom::nn {
 
 NormLayer::NormLayer(const Scope& s, const NormSpec& spec) {
   param_ = {.kind = spec.kind,
-            .weight = s.vector("weight", spec.size),
+            .weight = spec.weight ? s.vector("weight", spec.size) : nullptr,
             .bias = spec.bias ? s.vector("bias", spec.size) : nullptr,
             .eps = static_cast<float>(spec.eps),
             .weight_offset = static_cast<float>(spec.weight_offset)};

@@ -14,6 +14,7 @@ struct NormSpec {
   double eps = 1e-6;
   double weight_offset = 0;  // Gemma's norms multiply by 1 + weight
   bool bias = false;
+  bool weight = true;  // OLMo's first norm has none
 };
 
 // What flows between blocks: the residual stream x, and a sublayer's output that is still to be added to it. A following

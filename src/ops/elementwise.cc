@@ -36,6 +36,19 @@ Tensor softcap(Ctx& cx, const Tensor& x, float cap) {
   return y;
 }
 
+Tensor scale(Ctx& cx, const Tensor& x, float factor) {
+  Tensor y = cx.tape ? cx.arena.tensor(x.dtype(), x.rows(), x.cols()) : x;
+  cx.kernels.axpby({.x = x.view, .y = y.view, .a = factor}, cx.stream);
+  if (cx.tape) {
+    cx.tape->track(y);
+    cx.tape->record([x, y, factor](Ctx& cx) {
+      if (cx.tape->has_grad(y))
+        cx.kernels.axpby({.x = cx.tape->grad(cx, y), .y = cx.tape->grad(cx, x), .a = factor, .b = 1.f}, cx.stream);
+    });
+  }
+  return y;
+}
+
 Tensor gather_rows(Ctx& cx, const Tensor& x, const int32_t* rows, int64_t count) {
   Tensor y = cx.arena.tensor(cx.dtype, count, x.cols());
   cx.kernels.gather_rows({.x = x.view, .rows = rows, .y = y.view}, cx.stream);

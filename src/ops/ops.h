@@ -39,6 +39,9 @@ AddNorm add_norm(Ctx& cx, const Tensor& x, const Tensor& pending, const NormPara
 // x + scale * pending; without a tape written over x.
 Tensor add(Ctx& cx, const Tensor& x, const Tensor& pending, float scale = 1.f);
 
+// factor * x; without a tape written over x.
+Tensor scale(Ctx& cx, const Tensor& x, float factor);
+
 // Rotates heads of x in place by the step's tables (also on a tape: no op needs the unrotated value).
 void rope(Ctx& cx, Tensor& x, const RopeTables& tables, int64_t heads, bool interleaved);
 // cos and sin for the step's positions; inv_freq is a host array.

@@ -134,6 +134,11 @@ bool Config::has(const char* key) const {
   return it != node_->end() && !it->is_null();
 }
 
+bool Config::is_null(const char* key) const {
+  const auto it = node_->find(key);
+  return it != node_->end() && it->is_null();
+}
+
 std::optional<Config> Config::sub(const char* key) const {
   const Json* v = find(key);
   if (!v) return std::nullopt;

@@ -37,6 +37,7 @@ class Config {
   std::vector<std::string> strings(const char* key) const;
 
   bool has(const char* key) const;  // present and not null; does not count as a read
+  bool is_null(const char* key) const;  // present and null: some defaults hold for an absent key only
   // The object under `key`, its reads tracked as "key.inner"; nullopt when absent or null.
   std::optional<Config> sub(const char* key) const;
   // The raw value, counted as read (with all below it); null when absent.

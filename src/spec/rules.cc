@@ -55,11 +55,40 @@ Rules& Rules::operator+=(const Rules& more) {
   return *this;
 }
 
-std::string Rules::tensor_name(std::string_view param) const {
+Place Rules::place(std::string_view param) const {
+  Place p{.tensor = std::string(param)};
+  const auto fused = [&](const Fused& f) {
+    for (size_t i = 0; i < f.params.size(); ++i)
+      if (const auto stars = match_pattern(f.params[i], param)) {
+        p.tensor = substitute(f.tensor, *stars);
+        for (const std::string& other : f.params) p.parts.push_back(substitute(other, *stars));
+        p.part = i;
+        p.order = f.order;
+        return true;
+      }
+    return false;
+  };
+  for (const Rule& rule : rules_)
+    if (const auto* f = std::get_if<Fused>(&rule); f && fused(*f)) break;
+  for (const Rule& rule : rules_)
+    if (const auto* s = std::get_if<Stacked>(&rule))
+      if (auto stars = match_pattern(s->params, p.tensor)) {
+        CHECK(s->star < static_cast<int>(stars->size()));
+        p.slab = std::stoll((*stars)[s->star]);
+        stars->erase(stars->begin() + s->star);
+        p.tensor = substitute(s->tensor, *stars);
+        break;
+      }
   for (const Rule& rule : rules_)
     if (const auto* r = std::get_if<Rename>(&rule))
-      if (const auto stars = match_pattern(r->param, param)) return substitute(r->tensor, *stars);
-  return std::string(param);
+      if (const auto stars = match_pattern(r->param, p.tensor)) {
+        p.tensor = substitute(r->tensor, *stars);
+        break;
+      }
+  for (const Rule& rule : rules_)
+    if (const auto* t = std::get_if<Transposed>(&rule))
+      if (match_pattern(t->tensor, p.tensor)) p.transposed = true;
+  return p;
 }
 
 bool Rules::drops(std::string_view tensor) const {

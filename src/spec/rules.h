@@ -23,7 +23,36 @@ struct Offset {
   std::string param;
   double add;
 };
-using Rule = std::variant<Rename, Drop, Offset>;
+// One tensor holds several parameters, row after row. kStacked: each as a whole, in order. kPerHead: a part of each for
+// every kv head in turn (as many rows as the head has). kInterleaved: one row of each in turn. The stars of `tensor` and of
+// each of `params` correspond in order.
+struct Fused {
+  enum class Order : uint8_t { kStacked, kPerHead, kInterleaved };
+  std::string tensor;
+  std::vector<std::string> params;
+  Order order = Order::kStacked;
+};
+// The parameters that differ in the first of these stars alone lie in one tensor with a leading dimension, which that star
+// counts ("experts.*" of a layer): `tensor` has every star of `params` but that one, which is number `star`.
+struct Stacked {
+  std::string params, tensor;
+  int star = 1;
+};
+// Matrices that are stored as [in, out].
+struct Transposed {
+  std::string tensor;
+};
+using Rule = std::variant<Rename, Drop, Offset, Fused, Stacked, Transposed>;
+
+// Where a parameter lies. A tensor that is fused or stacked is found by Fused first, then by Stacked, then by Rename.
+struct Place {
+  std::string tensor;
+  std::vector<std::string> parts;  // of a fused tensor: the parameters in it, this one among them
+  size_t part = 0;                 // which of them it is
+  Fused::Order order = Fused::Order::kStacked;
+  int64_t slab = -1;               // of a stacked tensor: index in the leading dimension
+  bool transposed = false;
+};
 
 class Rules {
  public:
@@ -31,8 +60,8 @@ class Rules {
   Rules(std::initializer_list<Rule> rules) : rules_(rules) {}
   Rules& operator+=(const Rules& more);
 
-  // The tensor that holds a parameter: the first Rename that matches, else the same name.
-  std::string tensor_name(std::string_view param) const;
+  // Where a parameter is to be found: the first rule of each kind that matches; by the same name if there is none.
+  Place place(std::string_view param) const;
   bool drops(std::string_view tensor) const;
   double offset(std::string_view param) const;
 

@@ -1,0 +1,30 @@
+// Granite 3 (IBM 2024; transformers modeling_granite): Llama's layers with multipliers on embeddings, scores, residuals and
+// logits (muP).
+#include "models/decoder_parts.h"
+
+namespace transom {
+namespace {
+
+std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
+  DecoderParts p = decoder_parts(c);
+  p.attention.qkv_bias = p.attention.out_bias = c.b("attention_bias", false);
+  p.attention.scale = c.f("attention_multiplier", 1);
+  p.mlp.bias = c.b("mlp_bias", false);
+  p.decoder.embedding_scale = c.f("embedding_multiplier", 1);
+  p.decoder.logit_scale = 1 / c.f("logits_scaling", 1);
+  p.residual_scale = c.f("residual_multiplier", 1);
+  return pre_norm_decoder(root, p);
+}
+
+}  // namespace
+
+Family granite_family() {
+  return {.build = build,
+          .rules = {},
+          .gguf = {},
+          .base_prefix = "model",
+          .config_keys = decoder_keys({"rms_norm_eps", "hidden_act", "attention_bias", "mlp_bias", "embedding_multiplier", "logits_scaling",
+                                       "residual_multiplier", "attention_multiplier"})};
+}
+
+}  // namespace transom
