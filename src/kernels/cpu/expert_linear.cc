@@ -48,7 +48,7 @@ struct Call {
   const Primitives& p;
   const ExpertLinearArgs& a;
   bool one_order;
-  int64_t positions, routed = 0, bytes = 0;
+  int64_t positions, routed = 0, bytes = 0, work = 0;  // bytes: of weights; work: times the rows they meet
   Forms forms;
 
   bool few(int64_t rows) const { return one_order || rows <= kFewRows; }
@@ -67,6 +67,7 @@ struct Call {
         CHECK(w && w.cols == a.x.cols && w.rows == g.y.cols && g.y.rows == positions);
         forms.add(few(rows) ? p.gemv_form(w.dtype) : p.gemm_form(w.dtype));
         bytes += w.rows * w.row_bytes;
+        work += rows * w.rows * w.row_bytes;
       }
     }
   }
@@ -99,7 +100,7 @@ struct Call {
     }
   }
 
-  void work(const Product* products, int64_t tasks, const LinearX& x, std::atomic<int64_t>& next, std::byte* scratch) const {
+  void run(const Product* products, int64_t tasks, const LinearX& x, std::atomic<int64_t>& next, std::byte* scratch) const {
     for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) {
       while (i >= products->first + products->tasks()) ++products;  // a thread's numbers only grow
       const int64_t n0 = (i - products->first) * products->step;
@@ -117,7 +118,7 @@ void run_expert_linear(const Primitives& p, const ExpertLinearArgs& a, Stream& s
   const Call call(p, a, one_order);
   if (call.positions == 0) return;
   const int size = s.team->size();
-  const bool alone = call.bytes < kAloneBytes || size == 1;
+  const bool alone = call.work < kAloneBytes || size == 1;
   const bool each = call.prepared() <= 4;  // every thread prepares its own, which is cheaper than a barrier
   const bool copy = a.rows && !call.single();
   ConstView shape = a.x;
@@ -138,7 +139,7 @@ void run_expert_linear(const Primitives& p, const ExpertLinearArgs& a, Stream& s
     const TeamRange range = each ? TeamRange{0, call.prepared()} : team_range(call.prepared(), rank, ranks);
     call.prepare(mine, range.begin, range.end);
     if (!each && ranks > 1) s.team->barrier();
-    call.work(list, tasks, mine, next, memory + rank * own_bytes);
+    call.run(list, tasks, mine, next, memory + rank * own_bytes);
   };
   alone ? task(0, 1) : s.team->run(task);
 }
