@@ -14,6 +14,14 @@ namespace {
 using Values = std::vector<double>;  // one an expert
 constexpr double kNever = -std::numeric_limits<double>::infinity();
 
+// What is no number, or below all of them, is the last to be chosen: a row's experts are different ones in any case.
+void make_comparable(Values& x) {
+  for (double& v : x)
+    if (!(v >= std::numeric_limits<double>::lowest())) v = std::numeric_limits<double>::lowest();
+}
+
+int32_t first_largest(const Values& x) { return static_cast<int32_t>(std::max_element(x.begin(), x.end()) - x.begin()); }
+
 Values logits_of(const RoutingArgs& a, int64_t t) {
   Values x(a.logits.cols);
   for (int64_t e = 0; e < a.logits.cols; ++e) x[e] = load(a.logits, t, e);
@@ -46,9 +54,9 @@ void limit_to_groups(const RoutingRule& rule, Values& choice) {
   }
   std::vector<bool> kept(rule.groups, false);
   for (int64_t i = 0; i < rule.top_groups; ++i) {
-    const auto best = std::max_element(groups.begin(), groups.end());
-    kept[best - groups.begin()] = true;
-    *best = kNever;
+    const int32_t best = first_largest(groups);
+    kept[best] = true;
+    groups[best] = kNever;
   }
   for (size_t e = 0; e < choice.size(); ++e)
     if (!kept[e / size]) choice[e] = kNever;
@@ -56,10 +64,13 @@ void limit_to_groups(const RoutingRule& rule, Values& choice) {
 
 int32_t* experts_of(const RoutingArgs& a, int64_t t) { return a.routed.experts + t * a.rule.top_k; }
 
-// SparseMixer's probabilities for the j-th expert, given those before it; 0 for what is no candidate.
-Values candidates(const RoutingArgs& a, const Values& logits, const int32_t* before, int64_t j) {
-  Values left = logits;
-  for (int64_t i = 0; i < j; ++i) left[before[i]] = kNever;
+Values without(Values logits, const int32_t* chosen, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) logits[chosen[i]] = kNever;
+  return logits;
+}
+
+// SparseMixer's probabilities among the logits that are `left`; 0 for what is no candidate.
+Values candidates(const RoutingArgs& a, Values left) {
   const double best = *std::max_element(left.begin(), left.end());
   for (double& v : left)
     if (v != kNever && (best - v) / std::max(std::abs(v), best) > 2.0 * a.rule.jitter) v = kNever;
@@ -68,12 +79,13 @@ Values candidates(const RoutingArgs& a, const Values& logits, const int32_t* bef
 }
 
 void sparse_mixer(const RoutingArgs& a, int64_t t) {
-  const Values logits = logits_of(a, t);
+  Values logits = logits_of(a, t);
+  make_comparable(logits);
   int32_t* experts = experts_of(a, t);
   for (int64_t j = 0; j < a.rule.top_k; ++j) {
-    const Values p = candidates(a, logits, experts, j);
-    experts[j] = static_cast<int32_t>(std::max_element(p.begin(), p.end()) - p.begin());
-    store(a.weights, t, j, p[experts[j]]);
+    const Values left = without(logits, experts, j);
+    experts[j] = first_largest(left);
+    store(a.weights, t, j, candidates(a, left)[experts[j]]);
   }
 }
 
@@ -81,7 +93,7 @@ void sparse_mixer_grad(const RoutingGradArgs& g, int64_t t) {
   const Values logits = logits_of(g.forward, t);
   const int32_t* experts = experts_of(g.forward, t);
   for (int64_t j = 0; j < g.forward.rule.top_k; ++j) {
-    const Values p = candidates(g.forward, logits, experts, j);
+    const Values p = candidates(g.forward, without(logits, experts, j));
     const double dp = load(g.dweights, t, j) * p[experts[j]];
     for (size_t e = 0; e < p.size(); ++e)
       accumulate(g.dlogits_acc, t, static_cast<int64_t>(e), dp * ((static_cast<int32_t>(e) == experts[j] ? 1 : 0) - p[e]));
@@ -97,13 +109,13 @@ void route_row(const RoutingArgs& a, int64_t t) {
   Values choice = scores;
   if (a.bias)
     for (size_t e = 0; e < choice.size(); ++e) choice[e] += a.bias[e];
+  make_comparable(choice);
   if (rule.top_groups < rule.groups) limit_to_groups(rule, choice);
   int32_t* experts = experts_of(a, t);
   double sum = 0;
   for (int64_t j = 0; j < rule.top_k; ++j) {
-    const auto best = std::max_element(choice.begin(), choice.end());
-    experts[j] = static_cast<int32_t>(best - choice.begin());
-    *best = kNever;
+    experts[j] = first_largest(choice);
+    choice[experts[j]] = kNever;
     sum += scores[experts[j]];
   }
   for (int64_t j = 0; j < rule.top_k; ++j)
