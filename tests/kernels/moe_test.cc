@@ -63,7 +63,8 @@ TEST_P(MoE, RoutingByHand) {
 }
 
 TEST_P(MoE, RoutingOfManyRows) {
-  const RoutingRule rules[] = {{.top_k = 1}, {.top_k = 8, .normalize = true}, {.scoring = Scoring::kSigmoid, .top_k = 6, .groups = 8, .top_groups = 3, .group_best = 2},
+  const RoutingRule rules[] = {{.top_k = 1}, {.top_k = 8, .normalize = true},
+                               {.scoring = Scoring::kSigmoid, .top_k = 6, .groups = 8, .top_groups = 3, .group_best = 2},
                                {.scoring = Scoring::kSparseMixer, .top_k = 2, .jitter = 0.01f}};
   for (const RoutingRule& rule : rules)
     for (const DType type : activations)
