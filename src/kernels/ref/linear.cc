@@ -1,5 +1,6 @@
-// Reference linear (of one weight, or of the routed experts') and embedding: y = alpha * x Wᵀ + bias + beta * y with every weight row dequantized once and products
-// summed in double, in a fixed order of eight interleaved partial sums (so that a baseline compiler can vectorize it).
+// Reference linear (of one weight, or of the routed experts') and embedding: y = alpha * x Wᵀ + bias + beta * y with every weight
+// row dequantized once and products summed in double, in a fixed order of eight interleaved partial sums (so that a baseline
+// compiler can vectorize it).
 #include <vector>
 
 #include "kernels/ref/row.h"
