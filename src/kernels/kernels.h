@@ -138,11 +138,16 @@ struct AttentionArgs {
   float* lse = nullptr;  // [T, H] log-sum-exp, written when not null (needed by the backward)
 };
 
-// y = act(gate) * up; y may be gate or up. Without up: y = act(gate).
+// With limit > 0, gate is at most limit and up within ±limit before anything else (GPT-OSS); up_offset is added to up.
+struct GateClamp {
+  float limit = 0.f, up_offset = 0.f;
+};
+// y = act(gate) * (up + up_offset); y may be gate or up. Without up: y = act(gate), and no clamp.
 struct ActMulArgs {
   ConstView gate, up;
   View y;
   Activation act = Activation::kSilu;
+  GateClamp clamp;
 };
 // y = a * x + b * y (b = 0: y is only written). y may be x. Also converts between activation types.
 struct AxpbyArgs {
@@ -161,6 +166,60 @@ struct GatherRowsArgs {
   ConstView x;
   const int32_t* rows;
   View y;
+};
+
+// --- Mixtures of experts. E = experts, k = experts a row goes through, P = T * k pairs (t, j) of a row and its j-th expert.
+
+// kSoftmax: probabilities over all experts; kSigmoid: each expert's own; kSparseMixer (Phi-3.5 MoE; Liu et al. 2024): the best
+// expert, then the best of the others, each weighed by a softmax over the candidates e, those not yet chosen with
+// (best - logit[e]) / max(|logit[e]|, best) <= 2 * jitter.
+enum class Scoring : uint8_t { kSoftmax, kSigmoid, kSparseMixer };
+// How experts are chosen: the top_k of score + bias within the top_groups groups of experts (all in groups of E / groups), a
+// group counting by the sum of its `group_best` best. Of equal ones the first is taken. weight = score, divided by the sum of
+// the chosen when `normalize`, times scale.
+struct RoutingRule {
+  Scoring scoring = Scoring::kSoftmax;
+  int64_t top_k = 1;
+  bool normalize = false;
+  float scale = 1.f;
+  int64_t groups = 1, top_groups = 1, group_best = 1;
+  float jitter = 0.f;
+};
+// The choice for a step, in the device's memory. Pairs are sorted by expert, those of one expert by row.
+struct RoutedRows {
+  int32_t* experts;    // [P] of pair t * k + j, the best first
+  int32_t* rows;       // [P] the row t of the pair at each position
+  int32_t* positions;  // [P] where pair t * k + j lies
+  int32_t* offsets;    // [E + 1] expert e has the positions from offsets[e] up to offsets[e + 1]
+};
+struct RoutingArgs {
+  ConstView logits;             // [T, E]
+  const float* bias = nullptr;  // [E] or null; decides the choice, not the weight
+  RoutingRule rule;
+  RoutedRows routed;
+  View weights;  // [T, k] F32
+};
+
+// One projection of all experts. For each position i, of expert e: y[i] = x[rows[i]] W_eᵀ + b_e; without rows, of x[i].
+struct ExpertSegment {
+  const WeightView* const* weights;          // [E] each [N, K], in host memory; those of experts without rows may be empty
+  const WeightView* const* biases = nullptr; // [E] each [1, N] F32, or null
+  View y;                                    // [P, N]
+};
+struct ExpertLinearArgs {
+  ConstView x;  // [T, K], or [P, K] without rows
+  const int32_t* rows = nullptr;
+  const int32_t* offsets;
+  int64_t experts;
+  std::span<const ExpertSegment> segments;  // all read the same x
+};
+
+// y[t] = Σ_j weights[t, j] * x[positions[t * k + j]], in the order of j; without positions row t * k + j itself.
+struct CombineRowsArgs {
+  ConstView x;                         // [P, D]
+  const int32_t* positions = nullptr;  // [P]
+  ConstView weights;                   // [T, k]
+  View y;                              // [T, D]
 };
 
 // --- Training. Gradients are F32; names ending in _acc are added to ("+=").
@@ -199,6 +258,7 @@ struct ActMulGradArgs {
   ConstView gate, up, dy;
   View dgate_acc, dup_acc;  // dup_acc absent without up
   Activation act = Activation::kSilu;
+  GateClamp clamp;
 };
 struct SoftcapGradArgs {
   ConstView y, dy;  // y as the forward wrote it: dx = dy * (1 - (y / cap)²)
@@ -231,6 +291,18 @@ struct AdamWArgs {
   int64_t step;
 };
 
+// The choice itself is constant: dlogits is what flows through the weights.
+struct RoutingGradArgs {
+  RoutingArgs forward;
+  ConstView dweights;  // [T, k]
+  View dlogits_acc;    // [T, E]
+};
+struct CombineRowsGradArgs {
+  CombineRowsArgs forward;
+  ConstView dy;
+  View dx_acc, dweights_acc;  // either may be absent
+};
+
 struct Kernels {
   const char* name;  // "ref", "avx2", "avx512", "cuda" …
   bool host_memory;  // pointers are the host's: weights are read where the file is mapped
@@ -254,6 +326,9 @@ struct Kernels {
   void (*axpby)(const AxpbyArgs&, Stream&);
   void (*softcap)(const SoftcapArgs&, Stream&);
   void (*gather_rows)(const GatherRowsArgs&, Stream&);
+  void (*routing)(const RoutingArgs&, Stream&);
+  void (*expert_linear)(const ExpertLinearArgs&, Stream&);
+  void (*combine_rows)(const CombineRowsArgs&, Stream&);
 
   void (*linear_grad_input)(const LinearGradInputArgs&, Stream&);
   void (*linear_grad_weight)(const LinearGradWeightArgs&, Stream&);
@@ -265,6 +340,8 @@ struct Kernels {
   void (*scatter_rows)(const ScatterRowsArgs&, Stream&);
   void (*cross_entropy)(const CrossEntropyArgs&, Stream&);
   void (*adamw)(const AdamWArgs&, Stream&);
+  void (*routing_grad)(const RoutingGradArgs&, Stream&);
+  void (*combine_rows_grad)(const CombineRowsGradArgs&, Stream&);
 
   // Optional: packs a weight into this table's own layout, read by linear when WeightView::packed is set. pack_bytes gives
   // the size, 0 when this format is best read as stored.

@@ -63,14 +63,17 @@ std::shared_ptr<const nn::RopeSpec> local_rope(const Config& c, int64_t head_dim
                                                                  : nn::plain_rope(head_dim, theta));
 }
 
-std::unique_ptr<nn::Network> pre_norm_decoder(const Scope& root, const DecoderParts& p, const AttentionOfLayer& attention) {
+std::unique_ptr<nn::Network> pre_norm_decoder(const Scope& root, const DecoderParts& p, const AttentionOfLayer& attention,
+                                              const FeedForwardOfLayer& feed_forward) {
   auto d = std::make_unique<nn::Decoder>(root, p.decoder);
   const std::vector<Scope> scopes = layers(root / "model.layers", p.layers);
   for (size_t i = 0; i < scopes.size(); ++i) {
     const Scope& s = scopes[i];
     d->add<nn::PreNorm>(nn::NormLayer(s / "input_layernorm", p.norm),
                         nn::layer<nn::Attention>(s / "self_attn", attention ? attention(static_cast<int64_t>(i)) : p.attention),
-                        nn::NormLayer(s / "post_attention_layernorm", p.norm), nn::layer<nn::Mlp>(s / "mlp", p.mlp), static_cast<float>(p.residual_scale));
+                        nn::NormLayer(s / "post_attention_layernorm", p.norm),
+                        feed_forward ? feed_forward(s, static_cast<int64_t>(i)) : nn::layer<nn::Mlp>(s / "mlp", p.mlp),
+                        static_cast<float>(p.residual_scale));
   }
   return d;
 }

@@ -40,6 +40,9 @@ struct DecoderParts {
 // Reads the keys of decoder_keys().
 DecoderParts decoder_parts(const Config& c, const DecoderDefaults& defaults = {});
 
+// decoder_parts with Granite's multipliers.
+DecoderParts granite_parts(const Config& c);
+
 // The config keys that decoder_parts reads, and `more`.
 std::vector<std::string_view> decoder_keys(std::initializer_list<std::string_view> more = {});
 
@@ -58,8 +61,12 @@ std::shared_ptr<const nn::RopeSpec> local_rope(const Config& c, int64_t head_dim
 // The attention of layer i.
 using AttentionOfLayer = std::function<nn::AttentionSpec(int64_t)>;
 
+// The feed-forward of layer i, declared below the layer's scope.
+using FeedForwardOfLayer = std::function<nn::LayerPtr(const Scope& layer, int64_t i)>;
+
 // embed -> n times PreNorm(attention, mlp) -> norm -> head, under the names of Llama's layers.
-std::unique_ptr<nn::Network> pre_norm_decoder(const Scope& root, const DecoderParts& parts, const AttentionOfLayer& attention = {});
+std::unique_ptr<nn::Network> pre_norm_decoder(const Scope& root, const DecoderParts& parts, const AttentionOfLayer& attention = {},
+                                              const FeedForwardOfLayer& feed_forward = {});
 
 // Likewise of Sandwich blocks, under the names of Gemma's layers.
 std::unique_ptr<nn::Network> sandwich_decoder(const Scope& root, const DecoderParts& parts, const AttentionOfLayer& attention);

@@ -6,17 +6,22 @@ namespace transom {
 namespace {
 
 std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
-  DecoderParts p = decoder_parts(c);
-  p.attention.qkv_bias = p.attention.out_bias = c.b("attention_bias", false);
-  p.attention.scale = c.f("attention_multiplier", 1);
+  DecoderParts p = granite_parts(c);
   p.mlp.bias = c.b("mlp_bias", false);
-  p.decoder.embedding_scale = c.f("embedding_multiplier", 1);
-  p.decoder.logit_scale = 1 / c.f("logits_scaling", 1);
-  p.residual_scale = c.f("residual_multiplier", 1);
   return pre_norm_decoder(root, p);
 }
 
 }  // namespace
+
+DecoderParts granite_parts(const Config& c) {
+  DecoderParts p = decoder_parts(c);
+  p.attention.qkv_bias = p.attention.out_bias = c.b("attention_bias", false);
+  p.attention.scale = c.f("attention_multiplier", 1);
+  p.decoder.embedding_scale = c.f("embedding_multiplier", 1);
+  p.decoder.logit_scale = 1 / c.f("logits_scaling", 1);
+  p.residual_scale = c.f("residual_multiplier", 1);
+  return p;
+}
 
 Family granite_family() {
   return {.build = build,

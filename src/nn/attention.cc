@@ -34,6 +34,7 @@ Attention::Attention(const Scope& s, const AttentionSpec& spec)
     q_norm_ = declare("q_norm", spec.heads);
     k_norm_ = declare("k_norm", spec.kv_heads);
   }
+  if (spec.sinks) sinks_ = s.vector("sinks", spec.heads, {Axis::kOut, 1});
   // A causal layer keeps its keys and values; an encoder's sees only the step's own rows.
   if (spec.mask.causal)
     state_ = s.state({.k_dim = spec.kv_heads * spec.head_dim, .v_dim = spec.kv_heads * spec.head_dim, .window = spec.mask.window});
@@ -52,7 +53,7 @@ Tensor Attention::forward(Ctx& cx, const Tensor& x) const {
     ops::rope(cx, k, t, spec_.kv_heads, spec_.rope->interleaved);
   }
   ops::AttentionParam p{.heads = spec_.heads, .kv_heads = spec_.kv_heads, .scale = static_cast<float>(spec_.scale),
-                              .mask = spec_.mask, .softcap = static_cast<float>(spec_.softcap), .state = state_};
+                              .mask = spec_.mask, .softcap = static_cast<float>(spec_.softcap), .sinks = sinks_, .state = state_};
   if (spec_.relative) p.relative = spec_.relative->scores(cx);
   return out_.forward(cx, ops::attention(cx, q, k, v, p));
 }

@@ -23,6 +23,7 @@ struct AttentionSpec {
   AttentionMask mask;
   double softcap = 0;
   std::shared_ptr<const RelativeBias> relative;  // null: none
+  bool sinks = false;  // "sinks": for each head, the logit of a key without a value (GPT-OSS)
   bool qkv_bias = false, out_bias = false;
   // Names of the projections and of the output projection, below the layer's scope.
   std::string q = "q_proj", k = "k_proj", v = "v_proj", o = "o_proj";
@@ -41,6 +42,7 @@ class Attention final : public Layer {
   FusedLinear qkv_;
   std::optional<NormLayer> q_norm_, k_norm_;
   Linear out_;
+  const Param* sinks_ = nullptr;
   int32_t state_ = -1;
 };
 

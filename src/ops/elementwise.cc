@@ -5,16 +5,16 @@
 
 namespace transom::ops {
 
-Tensor act_mul(Ctx& cx, const Tensor& gate, const Tensor& up, Activation act) {
+Tensor act_mul(Ctx& cx, const Tensor& gate, const Tensor& up, Activation act, const GateClamp& clamp) {
   Tensor y = cx.tape ? cx.arena.tensor(cx.dtype, gate.rows(), gate.cols()) : gate;
-  cx.kernels.act_mul({.gate = gate.view, .up = up.view, .y = y.view, .act = act}, cx.stream);
+  cx.kernels.act_mul({.gate = gate.view, .up = up.view, .y = y.view, .act = act, .clamp = clamp}, cx.stream);
   if (cx.tape) {
     y.node = -1;
     cx.tape->track(y);
-    cx.tape->record([gate, up, y, act](Ctx& cx) {
+    cx.tape->record([gate, up, y, act, clamp](Ctx& cx) {
       if (!cx.tape->has_grad(y)) return;
       ActMulGradArgs g{.gate = gate.view, .up = up.view, .dy = cx.tape->grad(cx, y), .dgate_acc = cx.tape->grad(cx, gate),
-                       .dup_acc = {}, .act = act};
+                       .dup_acc = {}, .act = act, .clamp = clamp};
       if (up) g.dup_acc = cx.tape->grad(cx, up);
       require(cx, cx.kernels.act_mul_grad, "act_mul_grad")(g, cx.stream);
     });

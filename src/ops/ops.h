@@ -4,6 +4,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "ops/context.h"
 #include "ops/tape.h"
@@ -79,10 +80,33 @@ Tensor attention(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, con
 Tensor sequence_means(Ctx& cx, const Tensor& x);
 
 // act(gate) * up, or act(gate) when up is absent.
-Tensor act_mul(Ctx& cx, const Tensor& gate, const Tensor& up, Activation act);
+Tensor act_mul(Ctx& cx, const Tensor& gate, const Tensor& up, Activation act, const GateClamp& clamp = {});
 Tensor softcap(Ctx& cx, const Tensor& x, float cap);
 // x[rows], rows [count] in device memory.
 Tensor gather_rows(Ctx& cx, const Tensor& x, const int32_t* rows, int64_t count);
+
+// Which experts each row goes through, and how much each counts.
+struct Routing {
+  Tensor weights;  // [T, k] F32
+  RoutedRows routed;
+  int64_t experts = 0, pairs = 0;  // E, T * k
+};
+// logits [T, E]; bias may be null.
+Routing route(Ctx& cx, const Tensor& logits, const RoutingRule& rule, const Param* bias);
+// One projection of all experts, as a layer declares it.
+struct ExpertParam {
+  std::vector<const Param*> weights, biases;  // [E]; biases may be empty
+  std::vector<const WeightView*> weight_views, bias_views;
+  void add(const Param* weight, const Param* bias);  // bias may be null
+};
+// out[i] [T * k, N_i], rows in the order of positions, plus the adapters of the rows' sequences. x is either a step's rows, each
+// taken wherever it goes (kRows), or the result of an earlier call (kPositions).
+enum class From : uint8_t { kRows, kPositions };
+void expert_linear(Ctx& cx, const Tensor& x, From from, const Routing& r, std::span<const ExpertParam* const> params, std::span<Tensor> out);
+// Each row's weighted sum over its experts: x [T * k, D] in the order of positions -> [T, D].
+Tensor combine(Ctx& cx, const Tensor& x, const Routing& r);
+// Row t of x times factors[t], [T, 1].
+Tensor scale_rows(Ctx& cx, const Tensor& x, const Tensor& factors);
 
 // Mean negative log-likelihood over labels that are not -100 (their number, `counted`, is the caller's). Labels [T] in device
 // memory. With a tape the gradient of the mean is put into logits' slot. Returns the loss on the host.

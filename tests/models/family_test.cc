@@ -142,6 +142,10 @@ TEST(Config, BadValuesAreNamed) {
   EXPECT_NE(complaint("gemma3", "layer_types", {"full_attention"}), "");
   EXPECT_NE(complaint("gemma3", "use_bidirectional_attention", true), "");
   EXPECT_NE(complaint("bert", "num_attention_heads", 5), "");
+  EXPECT_EQ(complaint("mixtral", "num_experts_per_tok", 5), "config.json: expected at most the number of experts for num_experts_per_tok, got 5");
+  EXPECT_NE(complaint("mixtral", "num_local_experts", 1000000), "");
+  EXPECT_NE(complaint("olmoe", "clip_qkv", 8.0), "");
+  EXPECT_NE(complaint("gpt-oss", "swiglu_alpha", 1.5), "");
   EXPECT_NE(complaint("bert", "position_embedding_type", "relative_key"), "");
 }
 

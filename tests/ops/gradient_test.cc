@@ -213,6 +213,59 @@ TEST_F(Gradient, Activations) {
   check([&](Ctx& cx, const Inputs& in) { return ops::scale(cx, in[0], 0.6f); }, {random(2, 5)});
 }
 
+TEST_F(Gradient, ClampedGate) {
+  Tensor gate = random(3, 5, 2), up = random(3, 5, 2);
+  for (const Tensor* t : {&gate, &up})  // none where the clamp has a corner
+    for (int i = 0; i < 15; ++i)
+      if (float& x = t->view.row<float>(0)[i]; std::fabs(std::fabs(x) - 1.f) < 0.05f) x *= 1.2f;
+  const GateClamp clamp{.limit = 1.f, .up_offset = 1.f};
+  check([&](Ctx& cx, const Inputs& in) { return ops::act_mul(cx, in[0], in[1], Activation::kQuickGelu, clamp); }, {gate, up});
+}
+
+// Logits whose order no step of the differences changes: of row t, expert (3 e + t) mod E has about e / 2.
+TEST_F(Gradient, Routing) {
+  constexpr int64_t kRows = 5, kExperts = 8;
+  Tensor logits = random(kRows, kExperts, 0.05);
+  for (int64_t t = 0; t < kRows; ++t)
+    for (int64_t e = 0; e < kExperts; ++e) logits.view.row<float>(t)[(3 * e + t) % kExperts] += 0.5f * static_cast<float>(e) - 1.f;
+  Param bias = param("bias", 1, kExperts);
+  const RoutingRule rules[] = {{.top_k = 2}, {.top_k = 3, .normalize = true, .scale = 1.5f},
+                               {.scoring = Scoring::kSigmoid, .top_k = 3, .normalize = true, .scale = 2.5f, .groups = 4, .top_groups = 2,
+                                .group_best = 2},
+                               {.scoring = Scoring::kSigmoid, .top_k = 2, .groups = 2, .top_groups = 1},
+                               {.scoring = Scoring::kSparseMixer, .top_k = 2, .jitter = 0.17f}};
+  for (const RoutingRule& rule : rules)
+    for (const Param* b : {static_cast<const Param*>(nullptr), static_cast<const Param*>(&bias)})
+      check([&](Ctx& cx, const Inputs& in) { return ops::route(cx, in[0], rule, b).weights; }, {logits});
+}
+
+TEST_F(Gradient, Experts) {
+  constexpr int64_t kExperts = 4;
+  Tensor logits = random(5, kExperts, 0.05);
+  for (int64_t t = 0; t < 5; ++t)
+    for (int64_t e = 0; e < kExperts; ++e) logits.view.row<float>(t)[(e + t * t) % kExperts] += static_cast<float>(e);
+  std::vector<Param> w;  // gate, up, their biases, down of each
+  for (int64_t e = 0; e < kExperts; ++e) {
+    w.push_back(param("gate", 3, 6)), w.push_back(param("up", 3, 6)), w.push_back(param("gate_bias", 1, 3));
+    w.push_back(param("up_bias", 1, 3)), w.push_back(param("down", 6, 3));
+  }
+  ops::ExpertParam gate, up, down;
+  std::vector<const Param*> params;
+  for (int64_t e = 0; e < kExperts; ++e) {
+    const Param* p = &w[5 * e];
+    gate.add(p, p + 2), up.add(p + 1, p + 3), down.add(p + 4, nullptr);
+    for (int i = 0; i < 5; ++i) params.push_back(p + i);
+  }
+  check([&](Ctx& cx, const Inputs& in) {
+    const ops::Routing r = ops::route(cx, in[1], {.top_k = 2, .normalize = true}, nullptr);
+    const ops::ExpertParam *first[] = {&gate, &up}, *second[] = {&down};
+    Tensor h[2], y[1];
+    ops::expert_linear(cx, in[0], ops::From::kRows, r, first, h);
+    ops::expert_linear(cx, ops::act_mul(cx, h[0], h[1], Activation::kTanh), ops::From::kPositions, r, second, y);
+    return ops::scale_rows(cx, ops::combine(cx, y[0], r), in[2]);
+  }, {random(5, 6, 0.3), logits, random(5, 1)}, params);
+}
+
 TEST_F(Gradient, GathersAndEmbedding) {
   static constexpr int32_t kRows[] = {2, 0, 2};
   check([&](Ctx& cx, const Inputs& in) { return ops::gather_rows(cx, in[0], kRows, 3); }, {random(3, 4)});
@@ -279,6 +332,9 @@ TEST(KernelTable, EveryRowHasAReferenceAndABackward) {
       {"axpby", row(k.axpby), row(k.axpby)},
       {"softcap", row(k.softcap), row(k.softcap_grad)},
       {"gather_rows", row(k.gather_rows), row(k.scatter_rows)},
+      {"routing", row(k.routing), row(k.routing_grad)},
+      {"expert_linear", row(k.expert_linear), row(k.linear_grad_input)},  // of each routed expert
+      {"combine_rows", row(k.combine_rows), row(k.combine_rows_grad)},
       {"cross_entropy", row(k.cross_entropy), row(k.cross_entropy)},  // writes its own gradient
       {"adamw", row(k.adamw), row(k.adamw)},
   };
@@ -286,8 +342,8 @@ TEST(KernelTable, EveryRowHasAReferenceAndABackward) {
     EXPECT_TRUE(r.forward) << r.name;
     EXPECT_TRUE(r.backward) << r.name;
   }
-  // name, host_memory, 5 memory functions, 12 forward and 10 training rows, 2 of packing
-  EXPECT_EQ(sizeof(Kernels), 31 * sizeof(void*)) << "a row was added or removed: bring this list up to date";
+  // name, host_memory, 5 memory functions, 15 forward and 12 training rows, 2 of packing
+  EXPECT_EQ(sizeof(Kernels), 36 * sizeof(void*)) << "a row was added or removed: bring this list up to date";
 }
 
 }  // namespace

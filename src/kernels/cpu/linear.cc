@@ -12,48 +12,6 @@
 namespace transom::cpu {
 namespace {
 
-constexpr int64_t kFewRows = 6;           // up to here the kernel of few rows is faster
-constexpr int64_t kAloneBytes = 24 << 10;  // a call that reads less runs on the calling thread
-
-int64_t align(int64_t bytes) { return (bytes + 63) / 64 * 64; }
-
-// Lays the forms out in memory; with a null base it only counts.
-struct Forms {
-  bool f32 = false, bf16 = false, quad = false, pair = false;
-
-  void add(Form f) {
-    f32 |= f == Form::kF32;
-    bf16 |= f == Form::kBF16;
-    quad |= f == Form::kQ16Quad;
-    pair |= f == Form::kQ16Pair;
-  }
-  int64_t place(LinearX& x, const ConstView& v, std::byte* base) const {
-    int64_t used = 0;
-    const auto take = [&](int64_t bytes) {
-      std::byte* p = base + used;
-      used += align(bytes);
-      return p;
-    };
-    const int64_t rows = v.rows, padded = (v.cols + 127) / 128 * 128;
-    x = {.rows = rows, .cols = v.cols, .padded = padded};
-    if (f32) {
-      const bool as_is = v.dtype == DType::kF32 && v.cols == padded;
-      x.f32 = as_is ? static_cast<float*>(const_cast<void*>(v.data)) : reinterpret_cast<float*>(take(rows * padded * 4));
-      x.f32_stride = as_is ? v.stride : padded;
-    }
-    if (bf16) x.bf16 = reinterpret_cast<uint16_t*>(take((rows + kSpareRows) * padded * 2));
-    if (quad) x.q16[0] = take(rows * padded * kQ16Bytes);
-    if (pair) x.q16[1] = take(rows * padded * kQ16Bytes);
-    if (quad || pair) {
-      const int64_t blocks = padded / 32;
-      x.d = reinterpret_cast<float*>(take(rows * blocks * 4));
-      x.s32 = reinterpret_cast<float*>(take(rows * blocks * 4));
-      x.s16 = reinterpret_cast<float*>(take(rows * blocks * 8));
-    }
-    return used;
-  }
-};
-
 LinearTile tile_of(const LinearArgs& a, const LinearSegment& g, const LinearX& x, std::byte* scratch) {
   return {.x = &x, .weight = &g.weight, .out = {g.y, g.bias, a.alpha, a.beta}, .n0 = 0, .n1 = g.weight.rows, .t0 = 0,
           .t1 = x.rows, .scratch = scratch};

@@ -1,12 +1,56 @@
-// Sharing a linear call among threads: see linear.cc.
+// Sharing a linear call among threads: see linear.cc and expert_linear.cc.
 #pragma once
 
 #include "kernels/cpu/primitives.h"
 
 namespace transom::cpu {
 
+inline constexpr int64_t kFewRows = 6;           // up to here the kernel of few rows is faster
+inline constexpr int64_t kAloneBytes = 24 << 10;  // a call that reads less runs on the calling thread
+
+inline int64_t align(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+// Which forms of the activations a call needs, laid out in memory; with a null base it only counts. Activations that are in the
+// form already are read where they are unless `copy`.
+struct Forms {
+  bool f32 = false, bf16 = false, quad = false, pair = false;
+
+  void add(Form f) {
+    f32 |= f == Form::kF32;
+    bf16 |= f == Form::kBF16;
+    quad |= f == Form::kQ16Quad;
+    pair |= f == Form::kQ16Pair;
+  }
+  int64_t place(LinearX& x, const ConstView& v, std::byte* base, bool copy = false) const {
+    int64_t used = 0;
+    const auto take = [&](int64_t bytes) {
+      std::byte* p = base + used;
+      used += align(bytes);
+      return p;
+    };
+    const int64_t rows = v.rows, padded = (v.cols + 127) / 128 * 128;
+    x = {.rows = rows, .cols = v.cols, .padded = padded};
+    if (f32) {
+      const bool as_is = !copy && v.dtype == DType::kF32 && v.cols == padded;
+      x.f32 = as_is ? static_cast<float*>(const_cast<void*>(v.data)) : reinterpret_cast<float*>(take(rows * padded * 4));
+      x.f32_stride = as_is ? v.stride : padded;
+    }
+    if (bf16) x.bf16 = reinterpret_cast<uint16_t*>(take((rows + kSpareRows) * padded * 2));
+    if (quad) x.q16[0] = take(rows * padded * kQ16Bytes);
+    if (pair) x.q16[1] = take(rows * padded * kQ16Bytes);
+    if (quad || pair) {
+      const int64_t blocks = padded / 32;
+      x.d = reinterpret_cast<float*>(take(rows * blocks * 4));
+      x.s32 = reinterpret_cast<float*>(take(rows * blocks * 4));
+      x.s16 = reinterpret_cast<float*>(take(rows * blocks * 8));
+    }
+    return used;
+  }
+};
+
 // With `one_order`, every number of rows goes through the kernel of few rows.
 void run_linear(const Primitives& p, const LinearArgs& a, Stream& s, bool one_order);
+void run_expert_linear(const Primitives& p, const ExpertLinearArgs& a, Stream& s, bool one_order);
 void run_attention(const Primitives& p, const AttentionArgs& a, Stream& s);
 
 }  // namespace transom::cpu

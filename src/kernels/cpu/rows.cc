@@ -96,6 +96,14 @@ void act_mul_row(const ActMulArgs& a, int64_t row, int64_t begin, int64_t end) {
     return;
   }
   const In up = in_row(a.up, row);
+  if (a.clamp.limit > 0.f || a.clamp.up_offset != 0.f) {
+    const float limit = a.clamp.limit > 0.f ? a.clamp.limit : __builtin_inff();
+    const F most = set1(limit), least = set1(-limit), offset = set1(a.clamp.up_offset);
+    each(begin, end, [&](int64_t c, int64_t n) {
+      store(y, c, activate<kAct>(min(most, load(gate, c, n))) * (max(least, min(most, load(up, c, n))) + offset), n);
+    });
+    return;
+  }
   each(begin, end, [&](int64_t c, int64_t n) { store(y, c, activate<kAct>(load(gate, c, n)) * load(up, c, n), n); });
 }
 

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/threads.h"
 #include "kernels/cpu/linear.h"
+#include "kernels/ref/row.h"
 
 namespace transom::cpu {
 namespace {
@@ -108,6 +109,40 @@ struct Rows {
         p().convert(a.y.dtype, element(a.y, t), a.x.dtype, element(a.x, a.rows[t]), a.y.cols, 1.f);
     });
   }
+  static void routing(const RoutingArgs& a, Stream& s) {
+    by_rows(s, a.logits.rows, a.logits.cols * a.rule.top_k, [&](int64_t b, int64_t e) {
+      for (int64_t t = b; t < e; ++t) ref::route_row(a, t);
+    });
+    ref::sort_pairs(a);
+  }
+  // Sums in float, whatever the type of y.
+  static void combine_rows(const CombineRowsArgs& a, Stream& s) {
+    const int64_t k = a.weights.cols, bytes = (a.y.cols * 4 + 63) / 64 * 64;
+    std::byte* memory = s.scratch(static_cast<size_t>(bytes * s.team->size()));
+    const auto rows = [&](int64_t begin, int64_t end, int rank) {
+      View sum{memory + bytes * rank, DType::kF32, 1, a.y.cols, a.y.cols};
+      for (int64_t t = begin; t < end; ++t) {
+        for (int64_t j = 0; j < k; ++j) {
+          float w;
+          p().convert(DType::kF32, &w, a.weights.dtype, element(a.weights, t) + j * info(a.weights.dtype).bytes, 1, 1.f);
+          const int64_t pair = t * k + j;
+          ConstView x = a.x;
+          x.data = element(a.x, a.positions ? a.positions[pair] : pair);
+          p().axpby({.x = x, .y = sum, .a = w, .b = j > 0 ? 1.f : 0.f}, 0, 0, a.y.cols);
+        }
+        p().convert(a.y.dtype, element(a.y, t), DType::kF32, sum.data, a.y.cols, 1.f);
+      }
+    };
+    if (a.y.rows * a.y.cols * k <= kAloneElements) return rows(0, a.y.rows, 0);
+    s.team->run([&](int rank, int size) {
+      const TeamRange r = team_range(a.y.rows, rank, size);
+      rows(r.begin, r.end, rank);
+    });
+  }
+  template <bool kOneOrder>
+  static void expert_linear(const ExpertLinearArgs& a, Stream& s) {
+    run_expert_linear(p(), a, s, kOneOrder);
+  }
   template <bool kOneOrder>
   static void linear(const LinearArgs& a, Stream& s) {
     run_linear(p(), a, s, kOneOrder);
@@ -128,6 +163,9 @@ struct Rows {
     k.axpby = axpby;
     k.softcap = softcap;
     k.gather_rows = gather_rows;
+    k.routing = routing;
+    k.expert_linear = one_order ? expert_linear<true> : expert_linear<false>;
+    k.combine_rows = combine_rows;
     return k;
   }
 

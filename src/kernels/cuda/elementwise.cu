@@ -23,8 +23,15 @@ __device__ float activate(Activation act, float x) {
 __global__ void act_mul_kernel(const ActMulArgs a) {
   const int64_t t = element_row(), c = element_column();
   if (c >= a.y.cols) return;
-  const float y = activate(a.act, load(a.gate, t, c));
-  store(a.y, t, c, a.up.data ? y * load(a.up, t, c) : y);
+  float gate = load(a.gate, t, c), up = a.up.data ? load(a.up, t, c) : 1.f;
+  if (a.up.data) {
+    if (a.clamp.limit > 0.f) {
+      gate = fminf(gate, a.clamp.limit);
+      up = fminf(fmaxf(up, -a.clamp.limit), a.clamp.limit);
+    }
+    up += a.clamp.up_offset;
+  }
+  store(a.y, t, c, activate(a.act, gate) * up);
 }
 
 __global__ void axpby_kernel(const AxpbyArgs a) {

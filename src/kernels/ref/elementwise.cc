@@ -1,4 +1,5 @@
 // Reference element-wise rows: activations, sums, softcap, gathers, and their backward.
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -41,13 +42,31 @@ double derivative(Activation act, double x) {
   return 1;
 }
 
+// The two factors' arguments after the clamp, and whether each still follows its input.
+struct Gated {
+  double gate, up;
+  bool gate_moves = true, up_moves = true;
+
+  Gated(const ConstView& g, const ConstView& u, const GateClamp& clamp, int64_t t, int64_t c) : gate(load(g, t, c)), up(1) {
+    if (!u) return;
+    up = load(u, t, c);
+    if (clamp.limit > 0) {
+      gate_moves = gate <= clamp.limit;
+      up_moves = std::abs(up) <= clamp.limit;
+      gate = std::min(gate, double{clamp.limit});
+      up = std::clamp(up, -double{clamp.limit}, double{clamp.limit});
+    }
+    up += clamp.up_offset;
+  }
+};
+
 }  // namespace
 
 void act_mul(const ActMulArgs& a, Stream& s) {
   parallel(s, a.y.rows, [&](int64_t t) {
     for (int64_t c = 0; c < a.y.cols; ++c) {
-      const double y = activate(a.act, load(a.gate, t, c));
-      store(a.y, t, c, a.up ? y * load(a.up, t, c) : y);
+      const Gated v(a.gate, a.up, a.clamp, t, c);
+      store(a.y, t, c, activate(a.act, v.gate) * v.up);
     }
   });
 }
@@ -55,9 +74,10 @@ void act_mul(const ActMulArgs& a, Stream& s) {
 void act_mul_grad(const ActMulGradArgs& a, Stream& s) {
   parallel(s, a.dy.rows, [&](int64_t t) {
     for (int64_t c = 0; c < a.dy.cols; ++c) {
-      const double g = load(a.gate, t, c), dy = load(a.dy, t, c), up = a.up ? load(a.up, t, c) : 1;
-      accumulate(a.dgate_acc, t, c, dy * up * derivative(a.act, g));
-      if (a.dup_acc) accumulate(a.dup_acc, t, c, dy * activate(a.act, g));
+      const Gated v(a.gate, a.up, a.clamp, t, c);
+      const double dy = load(a.dy, t, c);
+      if (v.gate_moves) accumulate(a.dgate_acc, t, c, dy * v.up * derivative(a.act, v.gate));
+      if (a.dup_acc && v.up_moves) accumulate(a.dup_acc, t, c, dy * activate(a.act, v.gate));
     }
   });
 }

@@ -1,5 +1,6 @@
-// Reference linear and embedding: y = alpha * x Wᵀ + bias + beta * y with every weight row dequantized once and products
-// summed in double, in a fixed order of eight interleaved partial sums (so that a baseline compiler can vectorize it).
+// Reference linear (of one weight, or of the routed experts') and embedding: y = alpha * x Wᵀ + bias + beta * y with every weight
+// row dequantized once and products summed in double, in a fixed order of eight interleaved partial sums (so that a baseline
+// compiler can vectorize it).
 #include <vector>
 
 #include "kernels/ref/row.h"
@@ -56,6 +57,30 @@ void linear(const LinearArgs& a, Stream& s) {
         }
       }
     }
+  });
+}
+
+void expert_linear(const ExpertLinearArgs& a, Stream& s) {
+  const int64_t K = a.x.cols;
+  auto* x = reinterpret_cast<double*>(s.scratch(sizeof(double) * a.x.rows * K));
+  parallel(s, a.x.rows, [&](int64_t t) {
+    for (int64_t k = 0; k < K; ++k) x[t * K + k] = load(a.x, t, k);
+  });
+  s.team->run([&](int rank, int size) {
+    std::vector<float> tmp;
+    std::vector<double> w;
+    for (int64_t e = 0; e < a.experts; ++e)
+      for (const ExpertSegment& g : a.segments) {
+        if (a.offsets[e] == a.offsets[e + 1]) continue;
+        CHECK(*g.weights[e] && g.weights[e]->cols == K && g.weights[e]->rows == g.y.cols);
+        const float* bias = g.biases ? reinterpret_cast<const float*>(g.biases[e]->data) : nullptr;
+        const TeamRange range = team_range(g.y.cols, rank, size);
+        for (int64_t n = range.begin; n < range.end; ++n) {
+          weight_row(*g.weights[e], n, tmp, w);
+          for (int64_t i = a.offsets[e]; i < a.offsets[e + 1]; ++i)
+            store(g.y, i, n, dot(x + (a.rows ? a.rows[i] : i) * K, w.data(), K) + (bias ? bias[n] : 0.f));
+        }
+      }
   });
 }
 

@@ -38,6 +38,9 @@ const Kernels& ref_kernels() {
       .axpby = ref::axpby,
       .softcap = ref::softcap,
       .gather_rows = ref::gather_rows,
+      .routing = ref::routing,
+      .expert_linear = ref::expert_linear,
+      .combine_rows = ref::combine_rows,
       .linear_grad_input = ref::linear_grad_input,
       .linear_grad_weight = ref::linear_grad_weight,
       .rms_norm_grad = ref::rms_norm_grad,
@@ -48,6 +51,8 @@ const Kernels& ref_kernels() {
       .scatter_rows = ref::scatter_rows,
       .cross_entropy = ref::cross_entropy,
       .adamw = ref::adamw,
+      .routing_grad = ref::routing_grad,
+      .combine_rows_grad = ref::combine_rows_grad,
       .pack_bytes = nullptr,
       .pack = nullptr,
   };

@@ -51,6 +51,9 @@ void act_mul(const ActMulArgs&, Stream&);
 void axpby(const AxpbyArgs&, Stream&);
 void softcap(const SoftcapArgs&, Stream&);
 void gather_rows(const GatherRowsArgs&, Stream&);
+void routing(const RoutingArgs&, Stream&);
+void expert_linear(const ExpertLinearArgs&, Stream&);
+void combine_rows(const CombineRowsArgs&, Stream&);
 void linear_grad_input(const LinearGradInputArgs&, Stream&);
 void linear_grad_weight(const LinearGradWeightArgs&, Stream&);
 void rms_norm_grad(const NormGradArgs&, Stream&);
@@ -61,5 +64,11 @@ void softcap_grad(const SoftcapGradArgs&, Stream&);
 void scatter_rows(const ScatterRowsArgs&, Stream&);
 void cross_entropy(const CrossEntropyArgs&, Stream&);
 void adamw(const AdamWArgs&, Stream&);
+void routing_grad(const RoutingGradArgs&, Stream&);
+void combine_rows_grad(const CombineRowsGradArgs&, Stream&);
+
+// The parts of routing: one row's experts and weights; all pairs by expert. Also the CPU tables'.
+void route_row(const RoutingArgs&, int64_t t);
+void sort_pairs(const RoutingArgs&);
 
 }  // namespace transom::ref

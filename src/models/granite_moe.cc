@@ -1,0 +1,29 @@
+// Granite 3 MoE (IBM 2024; transformers modeling_granitemoe): Granite's layers with a mixture of experts that lie stacked, gate
+// and up joined, in one tensor of a layer.
+#include "models/moe_parts.h"
+
+namespace transom {
+namespace {
+
+std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
+  const DecoderParts p = granite_parts(c);
+  nn::MoeSpec moe = moe_spec(c, p);
+  moe.routing.normalize = true;  // a softmax over the chosen logits
+  moe.router = "router.layer";
+  return pre_norm_decoder(root, p, {}, [&](const Scope& s, int64_t) { return nn::layer<nn::Moe>(s / "block_sparse_moe", moe); });
+}
+
+}  // namespace
+
+Family granite_moe_family() {
+  const std::string moe = "model.layers.*.block_sparse_moe.", expert = moe + "experts.*.";
+  return {.build = build,
+          .rules = {Fused{expert + "input_linear.weight", {expert + "gate_proj.weight", expert + "up_proj.weight"}},
+                    Stacked{expert + "input_linear.weight", moe + "input_linear.weight"},
+                    Stacked{expert + "down_proj.weight", moe + "output_linear.weight"}},
+          .gguf = {},
+          .base_prefix = "model",
+          .config_keys = moe_keys({"attention_bias", "embedding_multiplier", "logits_scaling", "residual_multiplier", "attention_multiplier"})};
+}
+
+}  // namespace transom
