@@ -189,6 +189,7 @@ TEST_P(Head, LogitsEqualTransformers) {
   const test::Golden golden = test::load_golden(GetParam());
   const Model m = load(GetParam());
   EXPECT_EQ(m.head().task, golden.json.at("task"));
+  EXPECT_THAT(m.warnings(), testing::IsEmpty());
   Runner r(m.impl(), 16, 0);
   for (const test::GoldenCase& c : golden.cases) {
     const StepItem item{.ids = c.ids, .token_types = c.type_ids, .want = Want::kAll};
