@@ -132,6 +132,10 @@ Bindings bind_params(ParamTable& params, const TensorSource& source, const Rules
   return out;
 }
 
+bool holds(const TensorSource& source, const Rules& rules, std::string_view prefix, const std::string& param) {
+  return find_entry(source, rules.place(param).tensor, prefix) != nullptr;
+}
+
 StoredBytes stored_bytes(const Binding& b) {
   const Param& p = *b.param;
   const int64_t rows = b.stored_rows ? b.stored_rows : size_of(p);

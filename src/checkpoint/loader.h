@@ -50,6 +50,9 @@ struct Bindings {
 Bindings bind_params(ParamTable& params, const TensorSource& source, const Rules& rules, std::string_view base_prefix,
                      const LoadOptions& options);
 
+// Whether the checkpoint holds a parameter of this name.
+bool holds(const TensorSource& source, const Rules& rules, std::string_view base_prefix, const std::string& param);
+
 // Makes a binding's weight readable in place (a map of the file) or, for vectors, as an F32 copy.
 Weight load_weight(const Binding& b);
 

@@ -70,6 +70,16 @@ void identify(Model::Impl& m) {
   if (m.family.gguf.adjust) m.family.gguf.adjust(m.config_json);
 }
 
+// Some encoders name an architecture with a head that their file does not hold (sentence-transformers'): they have none.
+void drop_absent_head(Model::Impl& m, const Config& config) {
+  if (!m.family.head || m.family.task == nn::Task::kNone || m.source->gguf()) return;
+  const nn::HeadSpec h = m.family.head(config, m.family.task);
+  for (const std::string& name : {h.out + ".weight", h.bias.empty() ? h.out + ".bias" : h.bias, h.norm_name + ".weight"})
+    if (holds(*m.source, m.family.rules, m.family.base_prefix, name)) return;
+  m.family.task = nn::Task::kNone;
+  m.warnings.push_back(fmt::format("the checkpoint does not hold the head of {}: hidden states only", m.architecture));
+}
+
 HeadInfo head_info(const nn::Network& network, const Config& config) {
   constexpr std::array kNames = {"none", "causal-lm", "masked-lm", "sequence-classification", "token-classification",
                                  "question-answering", "replaced-token-detection"};
@@ -162,6 +172,7 @@ Model Model::load(const std::string& path, const ModelOptions& options) {
   m->context_length = config.i("max_position_embeddings", 0);
   m->vocab_size = config.i("vocab_size");
   m->hidden_size = config.i("hidden_size");
+  drop_absent_head(*m, config);
   m->network = build_network(m->family, config, Scope(m->params, m->states));
   m->head = head_info(*m->network, config);
   if (const int64_t n = m->network->limits().positions; n > 0) m->context_length = std::min(m->context_length, n);

@@ -110,13 +110,13 @@ struct AttentionMask {
 // What is added to the score of the key at j for the query at p by their distance: with the bucket
 // b = bucket[clamp(j - p, -reach, reach) + reach] of `buckets`,
 //   by_head[b, h]                      one number a bucket and head (T5, MPNet)
-//   by_query[row of p, h * buckets + b], by_key[row of j, h * buckets + b]   F32, of packed rows, never of pages (DeBERTa)
-// each of which may be absent.
+//   by_query[row of p, h * buckets + b], by_key[row of j, h * buckets + b]   of packed rows, never of pages (DeBERTa)
+// all F32, and each of which may be absent.
 struct RelativeScores {
   const int32_t* bucket = nullptr;  // [2 * reach + 1]; null: nothing is added
   int32_t reach = 0, buckets = 0;
-  const float* by_head = nullptr;  // [buckets, H]
-  ConstView by_query, by_key;      // [T, H * buckets]
+  ConstView by_head;           // [buckets, H]
+  ConstView by_query, by_key;  // [T, H * buckets]
 };
 // Score = scale * q·k, then softcap * tanh(score / softcap) when softcap > 0, then + alibi[h] * (j - p) + relative scores;
 // probability = exp(score_j) / (Σ exp(score) + exp(sinks[h])).

@@ -13,6 +13,7 @@ EncoderParts encoder_parts(const Config& c, const char* act) {
   const int64_t hidden = c.size("hidden_size"), heads = c.size("num_attention_heads");
   c.require(hidden % heads == 0, "num_attention_heads", "a divisor of hidden_size");
   c.require(c.s("position_embedding_type", "absolute") == "absolute", "position_embedding_type", "absolute");
+  c.ignore("tie_word_embeddings");  // a masked-LM head reads it
   EncoderParts p;
   p.norm = {.kind = nn::Norm::kLayer, .size = hidden, .eps = c.f("layer_norm_eps", 1e-12), .bias = true};
   p.attention = {.hidden = hidden, .heads = heads, .kv_heads = heads, .head_dim = hidden / heads,
@@ -30,7 +31,7 @@ EncoderParts encoder_parts(const Config& c, const char* act) {
 std::vector<std::string_view> encoder_keys(std::initializer_list<std::string_view> more) {
   std::vector<std::string_view> keys = {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
                                         "hidden_act", "max_position_embeddings", "type_vocab_size", "layer_norm_eps",
-                                        "position_embedding_type"};
+                                        "position_embedding_type", "tie_word_embeddings"};
   keys.insert(keys.end(), more.begin(), more.end());
   return keys;
 }

@@ -41,6 +41,9 @@ std::vector<bool> full_layers(const Config& c, int64_t n) {
 }
 
 std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
+  for (const char* key : {"deterministic_flash_attn", "embedding_dropout", "initializer_cutoff_factor", "mlp_dropout",
+                          "sparse_pred_ignore_index", "sparse_prediction", "reference_compile"})
+    c.ignore(key);
   EncoderParts p = encoder_parts(c);
   p.norm = norm_of(c);
   p.encoder.positions = p.encoder.token_types = 0;

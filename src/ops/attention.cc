@@ -7,7 +7,7 @@ namespace {
 RelativeScores scores_of(const Relative& r) {
   if (!r.bucket) return {};
   return {.bucket = r.bucket, .reach = r.reach, .buckets = r.buckets,
-          .by_head = r.by_head ? static_cast<const float*>(r.by_head.view.data) : nullptr, .by_query = r.by_query.view, .by_key = r.by_key.view};
+          .by_head = r.by_head.view, .by_query = r.by_query.view, .by_key = r.by_key.view};
 }
 
 void record_attention(Ctx& cx, const AttentionArgs& args, const Tensor& q, const Tensor& k, const Tensor& v,

@@ -138,7 +138,7 @@ TEST_P(Attention, RelativeScores) {
       Matrix by_head(DType::kF32, buckets, s.heads), by_query(DType::kF32, 113, s.heads * buckets), by_key(DType::kF32, 113, s.heads * buckets);
       by_head.fill(random), by_query.fill(random), by_key.fill(random);
       p.args.mask.causal = !rows;
-      p.args.mod.relative = {.bucket = bucket.data(), .reach = reach, .buckets = buckets, .by_head = by_head.view().row<float>(0)};
+      p.args.mod.relative = {.bucket = bucket.data(), .reach = reach, .buckets = buckets, .by_head = by_head};
       if (rows) p.args.mod.relative.by_query = by_query, p.args.mod.relative.by_key = by_key;
       SCOPED_TRACE(testing::Message() << "head size " << s.head_dim << " rows " << rows);
       compare(table(), bench, p, DType::kF32);

@@ -168,7 +168,7 @@ TEST_P(Gradients, RelativeScores) {
   AttentionArgs a{.q = q, .k = k, .v = v, .out = out, .heads = heads, .kv_heads = kv_heads, .scale = 0.35f, .lse = lse.data()};
   a.seqs.count = 2, a.seqs.q_start = q_start, a.seqs.kv_len = kv_len, a.seqs.max_q_len = 7, a.seqs.max_kv_len = 7;
   a.mask.causal = false;
-  a.mod.relative = {.bucket = bucket, .reach = 2, .buckets = buckets, .by_head = by_head.view().row<float>(0), .by_query = by_query, .by_key = by_key};
+  a.mod.relative = {.bucket = bucket, .reach = 2, .buckets = buckets, .by_head = by_head, .by_query = by_query, .by_key = by_key};
   const auto forward = [&] {
     bench.ref.attention(a, bench.stream);
     return inner(out, dout);

@@ -9,6 +9,8 @@
 #include "engine/runner.h"
 #include "models/registry.h"
 #include "support/fixture.h"
+#include "support/temp_dir.h"
+#include "transom/engine.h"
 
 namespace transom {
 namespace {
@@ -191,6 +193,7 @@ TEST_P(Head, LogitsEqualTransformers) {
   const test::Golden golden = test::load_golden(GetParam());
   const Model m = load(GetParam());
   EXPECT_EQ(m.head().task, golden.json.at("task"));
+  EXPECT_THAT(m.warnings(), testing::IsEmpty());
   Runner r(m.impl(), 16, 0);
   for (const test::GoldenCase& c : golden.cases) {
     const StepItem item{.ids = c.ids, .token_types = c.type_ids, .want = Want::kAll};
@@ -199,6 +202,17 @@ TEST_P(Head, LogitsEqualTransformers) {
     if (c.hidden.data.empty()) continue;
     EXPECT_LT(largest_difference(copy(r.hidden({&item, 1})), c.hidden.data), 1e-4) << c.ids.size() << " tokens";
   }
+}
+
+TEST_P(Head, TheEngineGivesTheSame) {
+  const test::GoldenCase c = test::load_golden(GetParam()).cases.back();
+  const Model m = load(GetParam());
+  Engine engine(m);
+  const Matrix y = engine.logits(c.ids, 0, Engine::Rows::kAll, "", c.type_ids);
+  EXPECT_EQ(y.rows, c.logits.shape[0]);
+  EXPECT_EQ(y.cols, c.logits.shape[1]);
+  EXPECT_EQ(y.values, head_logits(m, {c}));
+  EXPECT_THROW(engine.logits(c.ids, 1), Error);  // an encoder's text comes whole
 }
 
 TEST_P(Head, BatchedAndStreamedEqualAlone) {
@@ -214,6 +228,18 @@ TEST_P(Head, BatchedAndStreamedEqualAlone) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Head, testing::ValuesIn(fixtures("heads")), test_name);
+
+// sentence-transformers' files name a masked-LM architecture, but hold the encoder alone.
+TEST(EncoderInput, AHeadThatTheFileLacksIsLeftOut) {
+  const test::TempDir dir;
+  Json config = read_json_file(test::fixture_path("bert-no-pooler") + "/config.json");
+  config["architectures"] = {"BertForMaskedLM"};
+  dir.write("config.json", config.dump());
+  std::filesystem::create_symlink(test::fixture_path("bert-no-pooler") + "/model.safetensors", dir / "model.safetensors");
+  const Model m = Model::load(dir.path(), {.kernels = "ref", .threads = 1});
+  EXPECT_EQ(m.head().task, "none");
+  EXPECT_THAT(m.warnings(), testing::ElementsAre("the checkpoint does not hold the head of BertForMaskedLM: hidden states only"));
+}
 
 TEST(EncoderInput, WhatTheTablesLackIsRefused) {
   const Model m = load("roberta-mlm");

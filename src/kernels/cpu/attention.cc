@@ -147,7 +147,7 @@ void relative_scores(const Tile& t, int64_t r, int64_t j, float* out) {
   memset(out, 0, kKeys * sizeof(float));
   for (int64_t i = first; i < last; ++i) {
     const int64_t distance = larger(-rel.reach, smaller(rel.reach, j + i - p)), b = rel.bucket[distance + rel.reach];
-    if (rel.by_head) out[i] += rel.by_head[b * t.a.heads + h];
+    if (rel.by_head) out[i] += rel.by_head.row<float>(b)[h];
     if (by_query) out[i] += by_query[b];
     if (rel.by_key) out[i] += rel.by_key.row<float>(t.key_row(j + i))[h * rel.buckets + b];
   }

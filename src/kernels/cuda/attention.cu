@@ -54,7 +54,7 @@ __device__ float modified(const AttentionArgs& a, int64_t h, int64_t t, int64_t 
   const RelativeScores& rel = a.mod.relative;
   if (!rel.bucket) return score;
   const int64_t b = rel.bucket[min(max(distance, -rel.reach), rel.reach) + rel.reach];
-  if (rel.by_head) score += rel.by_head[b * a.heads + h];
+  if (rel.by_head.data) score += load(rel.by_head, b, h);
   if (rel.by_query.data) score += load(rel.by_query, t, h * rel.buckets + b);
   if (rel.by_key.data) score += load(rel.by_key, row, h * rel.buckets + b);
   return score;

@@ -53,7 +53,7 @@ struct Visible {
     const RelativeScores& rel = a.mod.relative;
     if (!rel.bucket) return x;
     const int64_t b = bucket(j);
-    if (rel.by_head) x += rel.by_head[b * a.heads + h];
+    if (rel.by_head) x += load(rel.by_head, b, h);
     if (rel.by_query) x += load(rel.by_query, t, h * rel.buckets + b);
     if (rel.by_key) x += load(rel.by_key, r, h * rel.buckets + b);
     return x;
