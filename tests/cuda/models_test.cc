@@ -67,9 +67,19 @@ std::string test_name(const testing::TestParamInfo<std::string>& info) {
   return s;
 }
 
+// The CUDA table has no rows for mixtures of experts yet: such a model is Error{kUnsupported}.
+bool is_mixture(const std::string& name) {
+  for (const auto& tensor : on_ref(fixture_path(name)).describe()["tensors"])
+    if (tensor["name"].get<std::string>().find(".experts.") != std::string::npos) return true;
+  return false;
+}
+
 class CudaDecoder : public testing::TestWithParam<std::string> {
  protected:
-  void SetUp() override { skip_without_cuda(); }
+  void SetUp() override {
+    skip_without_cuda();
+    if (!IsSkipped() && is_mixture(GetParam())) GTEST_SKIP() << "no kernels for mixtures of experts on CUDA yet";
+  }
 };
 INSTANTIATE_TEST_SUITE_P(Fixtures, CudaDecoder, testing::ValuesIn(fixtures("logits")), test_name);
 
