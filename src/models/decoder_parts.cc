@@ -63,56 +63,47 @@ std::shared_ptr<const nn::RopeSpec> local_rope(const Config& c, int64_t head_dim
                                                                  : nn::plain_rope(head_dim, theta));
 }
 
-std::unique_ptr<nn::Network> pre_norm_decoder(const Scope& root, const DecoderParts& p, const AttentionOfLayer& attention,
-                                              const FeedForwardOfLayer& feed_forward) {
+// A decoder whose layers add(decoder, scope, attention, number) adds.
+template <class Add>
+static std::unique_ptr<nn::Network> decoder_of(const Scope& root, const DecoderParts& p, const AttentionOfLayer& attention, Add add) {
   auto d = std::make_unique<nn::Decoder>(root, p.decoder);
-  const std::vector<Scope> scopes = layers(root / "model.layers", p.layers);
-  for (size_t i = 0; i < scopes.size(); ++i) {
-    const Scope& s = scopes[i];
-    d->add<nn::PreNorm>(nn::NormLayer(s / "input_layernorm", p.norm),
-                        nn::layer<nn::Attention>(s / "self_attn", attention ? attention(static_cast<int64_t>(i)) : p.attention),
-                        nn::NormLayer(s / "post_attention_layernorm", p.norm),
-                        feed_forward ? feed_forward(s, static_cast<int64_t>(i)) : nn::layer<nn::Mlp>(s / "mlp", p.mlp),
-                        static_cast<float>(p.residual_scale));
+  int64_t i = 0;
+  for (const Scope& s : layers(root / "model.layers", p.layers)) {
+    add(*d, s, attention ? attention(i) : p.attention, i);
+    ++i;
   }
   return d;
+}
+
+std::unique_ptr<nn::Network> pre_norm_decoder(const Scope& root, const DecoderParts& p, const AttentionOfLayer& attention,
+                                              const FeedForwardOfLayer& feed_forward) {
+  return decoder_of(root, p, attention, [&](nn::Decoder& d, const Scope& s, const nn::AttentionSpec& a, int64_t i) {
+    d.add<nn::PreNorm>(nn::NormLayer(s / "input_layernorm", p.norm), nn::layer<nn::Attention>(s / "self_attn", a),
+                       nn::NormLayer(s / "post_attention_layernorm", p.norm),
+                       feed_forward ? feed_forward(s, i) : nn::layer<nn::Mlp>(s / "mlp", p.mlp), static_cast<float>(p.residual_scale));
+  });
 }
 
 std::unique_ptr<nn::Network> sandwich_decoder(const Scope& root, const DecoderParts& p, const AttentionOfLayer& attention) {
-  auto d = std::make_unique<nn::Decoder>(root, p.decoder);
-  const std::vector<Scope> scopes = layers(root / "model.layers", p.layers);
-  for (size_t i = 0; i < scopes.size(); ++i) {
-    const Scope& s = scopes[i];
-    d->add<nn::Sandwich>(nn::NormLayer(s / "input_layernorm", p.norm),
-                         nn::layer<nn::Attention>(s / "self_attn", attention(static_cast<int64_t>(i))),
-                         nn::NormLayer(s / "post_attention_layernorm", p.norm), nn::NormLayer(s / "pre_feedforward_layernorm", p.norm),
-                         nn::layer<nn::Mlp>(s / "mlp", p.mlp), nn::NormLayer(s / "post_feedforward_layernorm", p.norm));
-  }
-  return d;
+  return decoder_of(root, p, attention, [&](nn::Decoder& d, const Scope& s, const nn::AttentionSpec& a, int64_t) {
+    d.add<nn::Sandwich>(nn::NormLayer(s / "input_layernorm", p.norm), nn::layer<nn::Attention>(s / "self_attn", a),
+                        nn::NormLayer(s / "post_attention_layernorm", p.norm), nn::NormLayer(s / "pre_feedforward_layernorm", p.norm),
+                        nn::layer<nn::Mlp>(s / "mlp", p.mlp), nn::NormLayer(s / "post_feedforward_layernorm", p.norm));
+  });
 }
 
 std::unique_ptr<nn::Network> parallel_decoder(const Scope& root, const DecoderParts& p, const AttentionOfLayer& attention) {
-  auto d = std::make_unique<nn::Decoder>(root, p.decoder);
-  const std::vector<Scope> scopes = layers(root / "model.layers", p.layers);
-  for (size_t i = 0; i < scopes.size(); ++i) {
-    const Scope& s = scopes[i];
-    d->add<nn::Parallel>(nn::NormLayer(s / "input_layernorm", p.norm),
-                         nn::layer<nn::Attention>(s / "self_attn", attention ? attention(static_cast<int64_t>(i)) : p.attention),
-                         std::nullopt, nn::layer<nn::Mlp>(s / "mlp", p.mlp));
-  }
-  return d;
+  return decoder_of(root, p, attention, [&](nn::Decoder& d, const Scope& s, const nn::AttentionSpec& a, int64_t) {
+    d.add<nn::Parallel>(nn::NormLayer(s / "input_layernorm", p.norm), nn::layer<nn::Attention>(s / "self_attn", a), std::nullopt,
+                        nn::layer<nn::Mlp>(s / "mlp", p.mlp));
+  });
 }
 
 std::unique_ptr<nn::Network> reordered_decoder(const Scope& root, const DecoderParts& p, const AttentionOfLayer& attention) {
-  auto d = std::make_unique<nn::Decoder>(root, p.decoder);
-  const std::vector<Scope> scopes = layers(root / "model.layers", p.layers);
-  for (size_t i = 0; i < scopes.size(); ++i) {
-    const Scope& s = scopes[i];
-    d->add<nn::Reordered>(nn::layer<nn::Attention>(s / "self_attn", attention(static_cast<int64_t>(i))),
-                          nn::NormLayer(s / "post_attention_layernorm", p.norm), nn::layer<nn::Mlp>(s / "mlp", p.mlp),
-                          nn::NormLayer(s / "post_feedforward_layernorm", p.norm));
-  }
-  return d;
+  return decoder_of(root, p, attention, [&](nn::Decoder& d, const Scope& s, const nn::AttentionSpec& a, int64_t) {
+    d.add<nn::Reordered>(nn::layer<nn::Attention>(s / "self_attn", a), nn::NormLayer(s / "post_attention_layernorm", p.norm),
+                         nn::layer<nn::Mlp>(s / "mlp", p.mlp), nn::NormLayer(s / "post_feedforward_layernorm", p.norm));
+  });
 }
 
 }  // namespace transom

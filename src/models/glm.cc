@@ -15,8 +15,7 @@ DecoderParts parts(const Config& c) {
 std::unique_ptr<nn::Network> build_glm(const Config& c, const Scope& root) { return pre_norm_decoder(root, parts(c)); }
 
 std::unique_ptr<nn::Network> build_glm4(const Config& c, const Scope& root) {
-  const DecoderParts p = parts(c);
-  return sandwich_decoder(root, p, [&](int64_t) { return p.attention; });
+  return sandwich_decoder(root, parts(c), {});
 }
 
 const Fused kGateUp{"model.layers.*.mlp.gate_up_proj.*", {"model.layers.*.mlp.gate_proj.*", "model.layers.*.mlp.up_proj.*"}};

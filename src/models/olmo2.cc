@@ -15,7 +15,7 @@ DecoderParts parts(const Config& c, const char* rope_layers) {
 
 std::unique_ptr<nn::Network> build_olmo2(const Config& c, const Scope& root) {
   const DecoderParts p = parts(c, "");
-  return reordered_decoder(root, p, [&](int64_t) { return p.attention; });
+  return reordered_decoder(root, p, {});
 }
 
 // The windowed layers rotate without the scaling of the others.
