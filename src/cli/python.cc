@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kPackages[] = {"torch==2.9.1", "transformers==5.23.0", "gguf==0.19.0", "sentencepiece", "tiktoken"};
+constexpr const char* kPackages[] = {"torch==2.9.1", "transformers==5.23.0", "gguf==0.19.0", "accelerate==1.15.0", "sentencepiece", "tiktoken"};
 constexpr const char* kSize = "about 3 GB to download with pip's default build of torch, 7 GB on the disk";
 
 struct Closer {
@@ -80,7 +80,7 @@ std::string reference_script() {
 
 bool has_packages(const std::string& python, bool gguf) {
   const std::string probe = "import importlib.util as u, sys; sys.exit(not all(u.find_spec(m) for m in ('torch', 'transformers'" +
-                            std::string(gguf ? ", 'gguf'" : "") + ")))";
+                            std::string(gguf ? ", 'gguf', 'accelerate'" : "") + ")))";
   return run_process({python, "-c", probe}, nullptr, nullptr, nullptr) == 0;
 }
 
@@ -93,7 +93,7 @@ std::string find_python(const std::string& wanted, bool gguf) {
   for (const std::string& c : candidates)
     if (has_packages(c, gguf)) return c;
   throw Error(Code::kNotFound,
-              "expected a Python with torch, transformers" + std::string(gguf ? " and gguf" : "") + ", got none in " +
+              "expected a Python with torch, transformers" + std::string(gguf ? ", gguf and accelerate" : "") + ", got none in " +
                   (wanted.empty() ? "the active environment (python3) or " + made : wanted) +
                   "; install them there with pip (" + kSize + "), name another with --python, or let --make-env make one in " +
                   made_environment().string(),
