@@ -1,14 +1,12 @@
-// LineEditor: see line_editor.h. libedit's wide-character interface (editline(7)); characters are read by a function of
-// our own, because libedit restarts a read that a signal ended, and then Ctrl-C would be lost.
+// LineEditor: see line_editor.h. libedit's wide-character interface (editline(3)). While a line is edited Ctrl-C is a key
+// like any other and not a signal: what was typed before it goes, what was typed after it stays, whatever the timing.
 #include "cli/line_editor.h"
 
 #include <histedit.h>
 #include <langinfo.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <clocale>
 #include <csignal>
 #include <cstdio>
@@ -20,64 +18,6 @@
 
 namespace transom::cli {
 namespace {
-
-volatile std::sig_atomic_t g_line_interrupted = 0;  // a signal handler can reach nothing else
-
-void on_interrupt(int) { g_line_interrupted = 1; }
-
-// SIGINT while a line is read: held back except while waiting for a key, so that it cannot slip in between a look at the
-// flag and the wait.
-class InterruptedReads {
- public:
-  InterruptedReads() {
-    g_line_interrupted = 0;
-    sigset_t interrupt;
-    sigemptyset(&interrupt);
-    sigaddset(&interrupt, SIGINT);
-    sigprocmask(SIG_BLOCK, &interrupt, &old_mask_);
-    struct sigaction action = {};
-    action.sa_handler = on_interrupt;
-    sigaction(SIGINT, &action, &old_);
-  }
-  ~InterruptedReads() {
-    sigaction(SIGINT, &old_, nullptr);
-    sigprocmask(SIG_SETMASK, &old_mask_, nullptr);  // one that came meanwhile goes to the program's own handler now
-  }
-
- private:
-  struct sigaction old_ = {};
-  sigset_t old_mask_ = {};
-};
-
-// Waits for a byte: 1, or 0 at the end of input, or -1 when Ctrl-C came.
-int read_byte(char* out) {
-  sigset_t open;
-  sigprocmask(SIG_SETMASK, nullptr, &open);
-  sigdelset(&open, SIGINT);
-  for (;;) {
-    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
-    const int ready = ppoll(&input, 1, nullptr, &open);
-    if (g_line_interrupted) return -1;
-    if (ready < 0 && errno == EINTR) continue;  // the window changed its size
-    const ssize_t n = ready < 0 ? -1 : ::read(STDIN_FILENO, out, 1);
-    if (n < 0 && errno == EINTR) continue;
-    return n == 1 ? 1 : 0;
-  }
-}
-
-// One character of the terminal; results as read_byte's.
-int read_character(EditLine*, wchar_t* out) {
-  std::mbstate_t state = {};
-  for (;;) {
-    char byte = 0;
-    const int got = read_byte(&byte);
-    if (got != 1) return got;
-    const size_t used = std::mbrtowc(out, &byte, 1, &state);
-    if (used == static_cast<size_t>(-2)) continue;  // more bytes to come
-    if (used == static_cast<size_t>(-1)) *out = L'\xfffd';
-    return 1;
-  }
-}
 
 std::wstring widen(const std::string& text) {
   std::wstring wide(text.size(), L'\0');
@@ -115,6 +55,20 @@ struct LineEditor::Impl {
     return static_cast<Impl*>(self)->prompt.data();
   }
 
+  static unsigned char give_up_line(EditLine* editor, wint_t) {
+    void* self = nullptr;
+    el_wget(editor, EL_CLIENTDATA, &self);
+    static_cast<Impl*>(self)->interrupted = true;
+    return CC_EOF;
+  }
+
+  static unsigned char suspend(EditLine* editor, wint_t) {
+    el_wset(editor, EL_PREP_TERM, 0);
+    std::raise(SIGTSTP);
+    el_wset(editor, EL_PREP_TERM, 1);
+    return CC_REDISPLAY;
+  }
+
   void open() {
     use_utf8();
     editor = el_init("transom", stdin, stdout, stderr);
@@ -126,10 +80,13 @@ struct LineEditor::Impl {
     el_wset(editor, EL_PROMPT, give_prompt);
     el_wset(editor, EL_EDITOR, L"emacs");
     el_wset(editor, EL_HIST, history_w, history);
-    el_wset(editor, EL_GETCFN, read_character);
-    el_wset(editor, EL_SETTY, L"-d", L"+noflsh", nullptr);  // Ctrl-C must not throw away keys that poll() has announced
     el_wset(editor, EL_BIND, L"^R", L"em-inc-search-prev", nullptr);
     el_source(editor, nullptr);
+    el_wset(editor, EL_SETTY, L"-d", L"-isig", nullptr);  // no key makes a signal while a line is edited
+    el_wset(editor, EL_ADDFN, L"give-up-line", L"Drop the line", give_up_line);
+    el_wset(editor, EL_BIND, L"^C", L"give-up-line", nullptr);
+    el_wset(editor, EL_ADDFN, L"suspend", L"Stop until the shell goes on with us", suspend);
+    el_wset(editor, EL_BIND, L"^Z", L"suspend", nullptr);
   }
 
   void save() {
@@ -168,11 +125,10 @@ std::optional<std::string> LineEditor::read() {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     return line;
   }
-  const InterruptedReads reads;
+  el_wset(impl_->editor, EL_PREP_TERM, 1);  // before the prompt: el_wgets alone sets the terminal up after showing it
   int count = 0;
   const wchar_t* wide = el_wgets(impl_->editor, &count);
-  if (g_line_interrupted) {
-    impl_->interrupted = true;
+  if (impl_->interrupted) {
     el_reset(impl_->editor);  // drops what was typed
     std::fputs("\n", stdout);
     return std::string();
