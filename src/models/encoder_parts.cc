@@ -82,4 +82,11 @@ nn::HeadSpec encoder_head(const Config& c, nn::Task task, const EncoderHeads& he
   return h;
 }
 
+nn::HeadSpec roberta_head(const Config& c, nn::Task task) {
+  return encoder_head(c, task,
+                      {.masked_lm = {.dense = "lm_head.dense", .act = Activation::kGelu, .norm_name = "lm_head.layer_norm",
+                                     .out = "lm_head.decoder", .bias = "lm_head.bias"},
+                       .sequence = {.dense = "classifier.dense", .act = Activation::kTanh, .out = "classifier.out_proj"}});
+}
+
 }  // namespace transom

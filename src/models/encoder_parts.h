@@ -36,6 +36,8 @@ struct EncoderHeads {
 // The head of `task`: masked_lm over the vocabulary, sequence over a text's labels (its first row, or the mean), token over each token's labels,
 // question over each token's start and end. Error{kUnsupported} for another task.
 nn::HeadSpec encoder_head(const Config& c, nn::Task task, const EncoderHeads& heads);
+// The same under the names of RoBERTa's heads.
+nn::HeadSpec roberta_head(const Config& c, nn::Task task);
 
 // The activation under `key`.
 Activation activation(const Config& c, const char* key = "hidden_act", const char* otherwise = "gelu");

@@ -24,13 +24,6 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   return e;
 }
 
-nn::HeadSpec head(const Config& c, nn::Task task) {
-  return encoder_head(c, task,
-                      {.masked_lm = {.dense = "lm_head.dense", .act = Activation::kGelu, .norm_name = "lm_head.layer_norm",
-                                     .out = "lm_head.decoder", .bias = "lm_head.bias"},
-                       .sequence = {.dense = "classifier.dense", .act = Activation::kTanh, .out = "classifier.out_proj"}});
-}
-
 }  // namespace
 
 Family mpnet_family() {
@@ -39,7 +32,7 @@ Family mpnet_family() {
                     Drop{"lm_head.**"}},
           .base_prefix = "mpnet",
           .config_keys = encoder_keys({"relative_attention_num_buckets"}),
-          .head = head};
+          .head = roberta_head};
 }
 
 }  // namespace transom

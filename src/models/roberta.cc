@@ -13,13 +13,6 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   return bert_encoder(root, p);
 }
 
-nn::HeadSpec head(const Config& c, nn::Task task) {
-  return encoder_head(c, task,
-                      {.masked_lm = {.dense = "lm_head.dense", .act = Activation::kGelu, .norm_name = "lm_head.layer_norm",
-                                     .out = "lm_head.decoder", .bias = "lm_head.bias"},
-                       .sequence = {.dense = "classifier.dense", .act = Activation::kTanh, .out = "classifier.out_proj"}});
-}
-
 }  // namespace
 
 Family roberta_family() {
@@ -28,7 +21,7 @@ Family roberta_family() {
                     Drop{"roberta.pooler.**"}, Drop{"lm_head.**"}},
           .base_prefix = "roberta",
           .config_keys = encoder_keys(),
-          .head = head};
+          .head = roberta_head};
 }
 
 }  // namespace transom

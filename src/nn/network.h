@@ -67,6 +67,7 @@ class Decoder final : public Network {
   }
   Tensor hidden(Ctx& cx) const override;
   Tensor logits(Ctx& cx, const Tensor& rows) const override;
+  InputLimits limits() const override { return {spec_.positions, 0}; }
   HeadShape head() const override { return {.task = Task::kCausalLm, .outputs = spec_.vocab}; }
 
  private:

@@ -180,6 +180,18 @@ TEST_P(Encoder, HiddenStatesEqualTransformers) {
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Encoder, testing::ValuesIn(fixtures("embeddings")), test_name);
 
+TEST(Positions, ATextPastTheTableIsAnErrorWithBothNumbers) {
+  const Model m = load("gpt2");  // 64 learned positions
+  EXPECT_EQ(m.context_length(), 64);
+  EXPECT_EQ(whole(m, std::vector<int32_t>(64, 5)).size(), size_t{64} * 112);
+  try {
+    whole(m, std::vector<int32_t>(65, 5));
+    FAIL() << "read past the table";
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), testing::AllOf(testing::HasSubstr("64"), testing::HasSubstr("65")));
+  }
+}
+
 class Head : public testing::TestWithParam<std::string> {};
 
 std::vector<float> head_logits(const Model& m, const std::vector<test::GoldenCase>& cases) {
