@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "base/error.h"
@@ -107,6 +108,7 @@ Bindings bind_params(ParamTable& params, const TensorSource& source, const Rules
   Bindings out;
   std::vector<std::string> missing, unused;
   std::unordered_set<const TensorEntry*> used;
+  std::unordered_map<const TensorEntry*, int64_t> slabs;  // how many of a stacked tensor's are read
   for (Param& p : params.rows()) {
     const Place place = rules.place(p.name);
     const TensorEntry* e = find_entry(source, place.tensor, prefix);
@@ -116,10 +118,14 @@ Bindings bind_params(ParamTable& params, const TensorSource& source, const Rules
       continue;
     }
     used.insert(e);
+    if (place.slab >= 0) slabs[e] = std::max(slabs[e], place.slab + 1);
     const Binding b = bind(params, p, *e, place, rules.offset(p.name), source);
     if (p.tied && tied_is_shared(p, *e, source, rules, prefix, out.warnings)) continue;
     out.rows.push_back(b);
   }
+  for (const auto& [e, count] : slabs)
+    if (e->shape[0] != count)
+      fail(Code::kCorrupt, source.path(), "expected a leading dimension of {}, got {} ({})", count, shape_text(e->shape), e->name);
   for (const TensorEntry& e : source.entries())
     if (!used.contains(&e) && !rules.drops(e.name)) unused.push_back(e.name);
   if (!missing.empty())

@@ -121,5 +121,17 @@ TEST(Bindings, AnAbsentSlabIsAnError) {
   EXPECT_THROW(c.bind({Stacked{"experts.*.gate.weight", "gate", 0}}), Error);
 }
 
+TEST(Bindings, ASlabThatNobodyReadsIsAnError) {
+  Case c;
+  c.entries = {counting("gate", {2, 2, 2})};
+  (c.root / "experts.0.gate").matrix("weight", 2, 2);
+  try {
+    c.bind({Stacked{"experts.*.gate.weight", "gate", 0}});
+    FAIL() << "bound";
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), HasSubstr("expected a leading dimension of 1, got [2, 2, 2] (gate)"));
+  }
+}
+
 }  // namespace
 }  // namespace transom
