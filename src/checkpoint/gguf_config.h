@@ -2,20 +2,14 @@
 // ("llama.block_count" …) and llama.cpp's writer.
 #pragma once
 
-#include <string_view>
-#include <utility>
-#include <vector>
-
 #include "base/json.h"
 #include "checkpoint/source.h"
+#include "spec/gguf_names.h"
 
 namespace transom {
 
-// A key below "<general.architecture>." and config.json's name for it.
-using GgufKey = std::pair<std::string_view, std::string_view>;
-
-// The config of a GGUF source, without `architectures`: the keys that decoders share, and `keys`. A key that is in neither is
-// passed on under its own name, so that the reader of the config reports it.
-Json gguf_config(const TensorSource& source, const std::vector<GgufKey>& keys);
+// The config of a GGUF source, without `architectures`: the keys that all models share, and what `names` says. A key that is in
+// neither is passed on under its own name, so that the reader of the config reports it.
+Json gguf_config(const TensorSource& source, const GgufNames& names);
 
 }  // namespace transom

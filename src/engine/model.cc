@@ -42,7 +42,8 @@ void identify(Model::Impl& m) {
   std::vector<std::string> names;
   if (source.gguf()) {
     const std::string_view said = source.gguf()->str("general.architecture");
-    const std::string_view name = architecture_of_gguf(said);
+    const auto has = [&](std::string_view key) { return source.gguf()->has(fmt::format("{}.{}", said, key)); };
+    const std::string_view name = architecture_of_gguf(said, has);
     names = {std::string(name.empty() ? said : name)};
   } else {
     if (!file_exists(m.path + "/config.json")) fail(Code::kNotFound, m.path, "expected config.json beside the weights, got none");
@@ -66,8 +67,7 @@ void identify(Model::Impl& m) {
       m.config_json[name] = std::move(value);
     }
   if (!source.gguf()) return;
-  m.config_json = gguf_config(source, m.family.gguf.keys);
-  if (m.family.gguf.adjust) m.family.gguf.adjust(m.config_json);
+  m.config_json = gguf_config(source, m.family.gguf);
 }
 
 // Some encoders name an architecture with a head that their file does not hold (sentence-transformers'): they have none.

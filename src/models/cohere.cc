@@ -34,7 +34,7 @@ std::unique_ptr<nn::Network> build_cohere2(const Config& c, const Scope& root) {
 Family cohere_family() {
   return {.build = build_cohere,
           .rules = {},
-          .gguf = {},
+          .gguf = {.rules = gguf_decoder_rules(), .keys = {{"attention.layer_norm_epsilon", "layer_norm_eps"}, {"logit_scale", "logit_scale"}}},
           .base_prefix = "model",
           .config_keys = decoder_keys({"layer_norm_eps", "hidden_act", "attention_bias", "logit_scale", "use_qk_norm"})};
 }
@@ -42,7 +42,9 @@ Family cohere_family() {
 Family cohere2_family() {
   return {.build = build_cohere2,
           .rules = {},
-          .gguf = {},
+          .gguf = {.rules = gguf_decoder_rules(),
+                   .keys = {{"attention.layer_norm_epsilon", "layer_norm_eps"}, {"logit_scale", "logit_scale"},
+                            {"attention.sliding_window", "sliding_window"}}},
           .base_prefix = "model",
           .config_keys = decoder_keys({"layer_norm_eps", "hidden_act", "attention_bias", "logit_scale", "sliding_window",
                                        "sliding_window_pattern", "layer_types"})};

@@ -42,6 +42,7 @@ DecoderParts decoder_parts(const Config& c, const DecoderDefaults& defaults = {}
 
 // decoder_parts with Granite's multipliers.
 DecoderParts granite_parts(const Config& c);
+GgufNames granite_gguf(Rules rules);
 
 // The config keys that decoder_parts reads, and `more`.
 std::vector<std::string_view> decoder_keys(std::initializer_list<std::string_view> more = {});

@@ -16,7 +16,7 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
 Family ernie4_5_family() {
   return {.build = build,
           .rules = {},
-          .gguf = {},
+          .gguf = {.rules = gguf_decoder_rules(), .present = {{"blk.0.attn_q.bias", "use_bias"}}},
           .base_prefix = "model",
           .config_keys = decoder_keys({"rms_norm_eps", "hidden_act", "use_bias"})};
 }

@@ -22,7 +22,8 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
 Family exaone4_family() {
   return {.build = build,
           .rules = {},
-          .gguf = {},
+          .gguf = {.rules = gguf_reordered_rules(),
+                   .keys = {{"attention.sliding_window", "sliding_window"}, {"attention.sliding_window_pattern", "layer_types"}}},
           .base_prefix = "model",
           .config_keys = decoder_keys({"rms_norm_eps", "hidden_act", "sliding_window", "sliding_window_pattern", "layer_types"})};
 }

@@ -7,17 +7,10 @@
 
 #include "nn/network.h"
 #include "spec/config.h"
+#include "spec/gguf_names.h"
 #include "spec/rules.h"
 
 namespace transom {
-
-// How GGUF files of this family differ from Hugging Face's: names of tensors and keys, and values that follow from neither.
-struct GgufNames {
-  Rules rules;
-  // Keys below "<general.architecture>." beyond those that every decoder has, and config.json's names for them.
-  std::vector<std::pair<std::string_view, std::string_view>> keys;
-  void (*adjust)(Json& config) = nullptr;
-};
 
 struct Family {
   std::unique_ptr<nn::Network> (*build)(const Config& config, const Scope& root);
@@ -79,5 +72,14 @@ Family starcoder2_family();
 
 // The GGUF names that all decoders share: token_embd, output_norm, output and the plain attention and feed-forward ones.
 Rules gguf_decoder_rules();
+// Likewise for the norms of sandwich_decoder and reordered_decoder (models/decoder_parts.h).
+Rules gguf_sandwich_rules();
+Rules gguf_reordered_rules();
+// q, k and v of a layer in one tensor, one after the other; gate and up likewise.
+Rules gguf_fused_qkv();
+Rules gguf_fused_gate_up();
+
+// For families that rotate halves of heads where GGUF stores query and key rows permuted for rotation by adjacent pairs.
+void gguf_rows_in_pairs(Json& config);
 
 }  // namespace transom

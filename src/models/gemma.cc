@@ -56,10 +56,7 @@ Family gemma_family() {
 }
 
 Family gemma2_family() {
-  Rules gguf = {Rename{"model.layers.*.post_attention_layernorm.*", "blk.*.post_attention_norm.*"},
-                Rename{"model.layers.*.pre_feedforward_layernorm.*", "blk.*.ffn_norm.*"},
-                Rename{"model.layers.*.post_feedforward_layernorm.*", "blk.*.post_ffw_norm.*"}};
-  gguf += gguf_decoder_rules();
+  Rules gguf = gguf_sandwich_rules();
   gguf += stored_with_one_added({"model.norm.weight", "model.layers.*.input_layernorm.weight", "model.layers.*.post_attention_layernorm.weight",
                                  "model.layers.*.pre_feedforward_layernorm.weight", "model.layers.*.post_feedforward_layernorm.weight"});
   return {.build = build_gemma2,

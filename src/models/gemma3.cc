@@ -37,10 +37,7 @@ void adjust_gguf(Json& config) {
 }  // namespace
 
 Family gemma3_family() {
-  Rules gguf = {Rename{"model.layers.*.post_attention_layernorm.*", "blk.*.post_attention_norm.*"},
-                Rename{"model.layers.*.pre_feedforward_layernorm.*", "blk.*.ffn_norm.*"},
-                Rename{"model.layers.*.post_feedforward_layernorm.*", "blk.*.post_ffw_norm.*"}};
-  gguf += gguf_decoder_rules();
+  Rules gguf = gguf_sandwich_rules();
   for (const char* norm : {"model.norm.weight", "model.layers.*.input_layernorm.weight", "model.layers.*.self_attn.q_norm.weight",
                            "model.layers.*.self_attn.k_norm.weight", "model.layers.*.post_attention_layernorm.weight",
                            "model.layers.*.pre_feedforward_layernorm.weight", "model.layers.*.post_feedforward_layernorm.weight"})

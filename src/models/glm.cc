@@ -20,12 +20,18 @@ std::unique_ptr<nn::Network> build_glm4(const Config& c, const Scope& root) {
 
 const Fused kGateUp{"model.layers.*.mlp.gate_up_proj.*", {"model.layers.*.mlp.gate_proj.*", "model.layers.*.mlp.up_proj.*"}};
 
+GgufNames gguf(const Rules& decoder) {
+  Rules rules = gguf_fused_gate_up();
+  rules += decoder;
+  return {.rules = std::move(rules), .present = {{"blk.0.attn_q.bias", "attention_bias"}}};
+}
+
 }  // namespace
 
 Family glm_family() {
   return {.build = build_glm,
           .rules = {kGateUp},
-          .gguf = {},
+          .gguf = gguf(gguf_decoder_rules()),
           .base_prefix = "model",
           .config_keys = decoder_keys({"rms_norm_eps", "hidden_act", "attention_bias", "partial_rotary_factor"})};
 }
@@ -36,7 +42,7 @@ Family glm4_family() {
                     Rename{"model.layers.*.post_attention_layernorm.*", "model.layers.*.post_self_attn_layernorm.*"},
                     Rename{"model.layers.*.pre_feedforward_layernorm.*", "model.layers.*.post_attention_layernorm.*"},
                     Rename{"model.layers.*.post_feedforward_layernorm.*", "model.layers.*.post_mlp_layernorm.*"}},
-          .gguf = {},
+          .gguf = gguf(gguf_sandwich_rules()),
           .base_prefix = "model",
           .config_keys = decoder_keys({"rms_norm_eps", "hidden_act", "attention_bias", "partial_rotary_factor"})};
 }

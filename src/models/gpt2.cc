@@ -20,6 +20,9 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
 }  // namespace
 
 Family gpt2_family() {
+  Rules gguf = gguf_fused_qkv();
+  gguf += {Rename{"model.embed_positions.*", "position_embd.*"}};
+  gguf += gguf_decoder_rules();
   return {.build = build,
           .rules = {Fused{"transformer.h.*.attn.c_attn.*",
                           {"model.layers.*.self_attn.q_proj.*", "model.layers.*.self_attn.k_proj.*", "model.layers.*.self_attn.v_proj.*"}},
@@ -36,7 +39,7 @@ Family gpt2_family() {
                     Drop{"transformer.h.*.attn.bias"},
                     Drop{"transformer.h.*.attn.masked_bias"},
                     Drop{"h.*.attn.bias"}},
-          .gguf = {},
+          .gguf = {.rules = gguf, .keys = {{"attention.layer_norm_epsilon", "layer_norm_epsilon"}}},
           .base_prefix = "transformer",
           .config_keys = decoder_keys({"layer_norm_epsilon", "activation_function", "scale_attn_weights", "scale_attn_by_inverse_layer_idx",
                                        "add_cross_attention"}),

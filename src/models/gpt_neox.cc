@@ -22,9 +22,16 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   return d;
 }
 
+void adjust_gguf(Json& config) {
+  config["rope_parameters"] = {{"partial_rotary_factor", config.value("partial_rotary_factor", 1.0)},
+                               {"rope_theta", config.value("rope_theta", 10000.0)}};
+}
+
 }  // namespace
 
 Family gpt_neox_family() {
+  Rules gguf = gguf_fused_qkv();  // the converter reorders them
+  gguf += gguf_decoder_rules();
   return {.build = build,
           .rules = {Fused{"gpt_neox.layers.*.attention.query_key_value.*",
                           {"model.layers.*.self_attn.q_proj.*", "model.layers.*.self_attn.k_proj.*", "model.layers.*.self_attn.v_proj.*"},
@@ -39,7 +46,9 @@ Family gpt_neox_family() {
                     Drop{"gpt_neox.layers.*.attention.bias"},
                     Drop{"gpt_neox.layers.*.attention.masked_bias"},
                     Drop{"gpt_neox.layers.*.attention.rotary_emb.inv_freq"}},
-          .gguf = {},
+          .gguf = {.rules = gguf,
+                   .keys = {{"attention.layer_norm_epsilon", "layer_norm_eps"}, {"use_parallel_residual", "use_parallel_residual"}},
+                   .adjust = adjust_gguf},
           .base_prefix = "gpt_neox",
           .config_keys = decoder_keys({"layer_norm_eps", "hidden_act", "attention_bias", "use_parallel_residual", "rotary_pct",
                                        "rotary_emb_base", "partial_rotary_factor"})};

@@ -37,12 +37,26 @@ Rules rules() {
   return r;
 }
 
+Rules gguf_rules() {
+  Rules r = {Rename{"model.layers.*.mlp.router.*", "blk.*.ffn_gate_inp.*"},
+             Rename{"model.layers.*.self_attn.sinks", "blk.*.attn_sinks.weight"},
+             Rename{"model.layers.*.post_attention_layernorm.*", "blk.*.post_attention_norm.*"}};
+  for (const std::string kind : {"weight", "bias"})
+    for (const std::string part : {"gate", "up", "down"})
+      r += {Stacked{"model.layers.*.mlp.experts.*." + part + "_proj." + kind, "blk.*.ffn_" + part + "_exps." + kind}};
+  r += gguf_decoder_rules();
+  return r;
+}
+
 }  // namespace
 
 Family gpt_oss_family() {
   return {.build = build,
           .rules = rules(),
-          .gguf = {},
+          .gguf = {.rules = gguf_rules(),
+                   .keys = {{"expert_count", "num_experts"}, {"expert_used_count", "num_experts_per_tok"},
+                            {"expert_feed_forward_length", "intermediate_size"}, {"attention.sliding_window", "sliding_window"}},
+                   .adjust = [](Json& config) { config["rope_scaling"]["truncate"] = false; }},  // as all published ones
           .base_prefix = "model",
           .config_keys = moe_keys({"attention_bias", "sliding_window", "layer_types", "swiglu_alpha", "swiglu_limit"})};
 }

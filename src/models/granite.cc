@@ -23,10 +23,18 @@ DecoderParts granite_parts(const Config& c) {
   return p;
 }
 
+GgufNames granite_gguf(Rules rules) {
+  return {.rules = std::move(rules),
+          .keys = {{"attention.scale", "attention_multiplier"}, {"embedding_scale", "embedding_multiplier"},
+                   {"residual_scale", "residual_multiplier"}, {"logit_scale", "logits_scaling"}},
+          .present = {{"blk.0.attn_q.bias", "attention_bias"}},
+          .adjust = gguf_rows_in_pairs};
+}
+
 Family granite_family() {
   return {.build = build,
           .rules = {},
-          .gguf = {},
+          .gguf = granite_gguf(gguf_decoder_rules()),
           .base_prefix = "model",
           .config_keys = decoder_keys({"rms_norm_eps", "hidden_act", "attention_bias", "mlp_bias", "embedding_multiplier", "logits_scaling",
                                        "residual_multiplier", "attention_multiplier"})};

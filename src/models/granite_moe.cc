@@ -16,12 +16,19 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
 }  // namespace
 
 Family granite_moe_family() {
+  Rules gguf = {Rename{"model.layers.*.block_sparse_moe.router.layer.weight", "blk.*.ffn_gate_inp.weight"},
+                Stacked{"model.layers.*.block_sparse_moe.experts.*.gate_proj.weight", "blk.*.ffn_gate_exps.weight"},
+                Stacked{"model.layers.*.block_sparse_moe.experts.*.up_proj.weight", "blk.*.ffn_up_exps.weight"},
+                Stacked{"model.layers.*.block_sparse_moe.experts.*.down_proj.weight", "blk.*.ffn_down_exps.weight"}};
+  gguf += gguf_decoder_rules();
+  GgufNames names = granite_gguf(gguf);
+  for (const auto& key : gguf_moe_keys()) names.keys.push_back(key);
   const std::string moe = "model.layers.*.block_sparse_moe.", expert = moe + "experts.*.";
   return {.build = build,
           .rules = {Fused{expert + "input_linear.weight", {expert + "gate_proj.weight", expert + "up_proj.weight"}},
                     Stacked{expert + "input_linear.weight", moe + "input_linear.weight"},
                     Stacked{expert + "down_proj.weight", moe + "output_linear.weight"}},
-          .gguf = {},
+          .gguf = std::move(names),
           .base_prefix = "model",
           .config_keys = moe_keys({"attention_bias", "embedding_multiplier", "logits_scaling", "residual_multiplier", "attention_multiplier"})};
 }

@@ -12,15 +12,14 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   return pre_norm_decoder(root, p);
 }
 
-// GGUF stores llama's query and key rows permuted for rotation by adjacent pairs.
-void adjust_gguf(Json& config) { config["rope_interleaved"] = true; }
-
 }  // namespace
 
 Family llama_family() {
   return {.build = build,
           .rules = {Drop{"model.layers.*.self_attn.rotary_emb.inv_freq"}},
-          .gguf = {.rules = gguf_decoder_rules(), .keys = {}, .adjust = adjust_gguf},
+          .gguf = {.rules = gguf_decoder_rules(),
+                   .present = {{"blk.0.attn_q.bias", "attention_bias"}, {"blk.0.ffn_up.bias", "mlp_bias"}},
+                   .adjust = gguf_rows_in_pairs},
           .base_prefix = "model",
           .config_keys = decoder_keys({"rms_norm_eps", "hidden_act", "attention_bias", "mlp_bias"})};
 }

@@ -15,7 +15,7 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
 Family mistral_family() {
   return {.build = build,
           .rules = {},
-          .gguf = {.rules = gguf_decoder_rules()},
+          .gguf = {},  // converted as Llama
           .base_prefix = "model",
           .config_keys = decoder_keys({"rms_norm_eps", "hidden_act", "sliding_window"})};
 }

@@ -46,12 +46,27 @@ std::unique_ptr<nn::Network> build_phimoe(const Config& c, const Scope& root) {
   return with_experts(root, p, moe);
 }
 
+// No window is written as a window of 0.
+void adjust_phimoe(Json& config) {
+  if (config.value("sliding_window", 0) == 0) config["sliding_window"] = nullptr;
+}
+
+Rules gguf_rules() {
+  const std::string moe = "model.layers.*.block_sparse_moe.";
+  Rules rules = {Rename{moe + "gate.weight", "blk.*.ffn_gate_inp.weight"},
+                 Stacked{moe + "experts.*.w1.weight", "blk.*.ffn_gate_exps.weight"},
+                 Stacked{moe + "experts.*.w3.weight", "blk.*.ffn_up_exps.weight"},
+                 Stacked{moe + "experts.*.w2.weight", "blk.*.ffn_down_exps.weight"}};
+  rules += gguf_decoder_rules();
+  return rules;
+}
+
 }  // namespace
 
 Family mixtral_family() {
   return {.build = build_mixtral,
           .rules = {},
-          .gguf = {},
+          .gguf = {.rules = gguf_rules(), .keys = gguf_moe_keys(), .adjust = gguf_rows_in_pairs},
           .base_prefix = "model",
           .config_keys = moe_keys({"sliding_window", "router_jitter_noise"})};
 }
@@ -59,7 +74,10 @@ Family mixtral_family() {
 Family phimoe_family() {
   return {.build = build_phimoe,
           .rules = {},
-          .gguf = {},
+          .gguf = {.rules = gguf_rules(),
+                   .keys = gguf_moe_keys({{"attention.sliding_window", "sliding_window"}}),
+                   .present = {{"blk.0.attn_q.bias", "attention_bias"}, {"output.bias", "lm_head_bias"}},
+                   .adjust = adjust_phimoe},
           .base_prefix = "model",
           .config_keys = moe_keys({"sliding_window", "router_jitter_noise", "input_jitter_noise", "attention_bias", "lm_head_bias",
                                    "original_max_position_embeddings"})};

@@ -24,7 +24,7 @@ std::vector<bool> sparse_layers(const Config& c, int64_t layers) {
 
 std::vector<std::string_view> moe_keys(std::initializer_list<std::string_view> more) {
   std::vector<std::string_view> keys = decoder_keys({"rms_norm_eps", "hidden_act", "num_experts", "num_local_experts", "num_experts_per_tok"});
-  keys.insert(keys.end(), more);
+  keys.insert(keys.end(), more.begin(), more.end());
   return keys;
 }
 
@@ -43,11 +43,13 @@ Rules gguf_moe_rules() {
   return rules;
 }
 
-std::vector<std::pair<std::string_view, std::string_view>> gguf_moe_keys() {
-  return {{"expert_count", "num_experts"},
-          {"expert_used_count", "num_experts_per_tok"},
-          {"expert_feed_forward_length", "moe_intermediate_size"},
-          {"expert_shared_feed_forward_length", "shared_expert_intermediate_size"}};
+GgufNames::Names gguf_moe_keys(const GgufNames::Names& more) {
+  GgufNames::Names keys = {{"expert_count", "num_experts"},
+                           {"expert_used_count", "num_experts_per_tok"},
+                           {"expert_feed_forward_length", "moe_intermediate_size"},
+                           {"expert_shared_feed_forward_length", "shared_expert_intermediate_size"}};
+  keys.insert(keys.end(), more.begin(), more.end());
+  return keys;
 }
 
 }  // namespace transom

@@ -19,6 +19,6 @@ std::vector<std::string_view> moe_keys(std::initializer_list<std::string_view> m
 // GGUF's names of experts, router and shared expert in the layers' `mlp`, beside those of every decoder, and the keys that
 // speak of them.
 Rules gguf_moe_rules();
-std::vector<std::pair<std::string_view, std::string_view>> gguf_moe_keys();
+GgufNames::Names gguf_moe_keys(const GgufNames::Names& more = {});
 
 }  // namespace transom

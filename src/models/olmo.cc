@@ -18,7 +18,7 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
 Family olmo_family() {
   return {.build = build,
           .rules = {},
-          .gguf = {},
+          .gguf = {.rules = gguf_decoder_rules(), .keys = {{"attention.layer_norm_epsilon", ""}}, .adjust = gguf_rows_in_pairs},
           .base_prefix = "model",
           .config_keys = decoder_keys({"hidden_act", "attention_bias", "clip_qkv"})};
 }

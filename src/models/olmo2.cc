@@ -33,7 +33,7 @@ std::unique_ptr<nn::Network> build_olmo3(const Config& c, const Scope& root) {
 Family olmo2_family() {
   return {.build = build_olmo2,
           .rules = {},
-          .gguf = {},
+          .gguf = {.rules = gguf_reordered_rules()},
           .base_prefix = "model",
           .config_keys = decoder_keys({"rms_norm_eps", "hidden_act", "attention_bias"})};
 }
@@ -41,7 +41,9 @@ Family olmo2_family() {
 Family olmo3_family() {
   return {.build = build_olmo3,
           .rules = {},
-          .gguf = {},
+          .gguf = {.rules = gguf_reordered_rules(),
+                   .keys = {{"attention.sliding_window", "sliding_window"}, {"attention.sliding_window_pattern", "layer_types"},
+                            {"rope.freq_base_swa", ""}}},
           .base_prefix = "model",
           .config_keys = decoder_keys({"rms_norm_eps", "hidden_act", "attention_bias", "sliding_window", "layer_types"})};
 }

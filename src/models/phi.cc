@@ -22,7 +22,8 @@ Family phi_family() {
                     Rename{"model.layers.*.self_attn.o_proj.*", "model.layers.*.self_attn.dense.*"},
                     Rename{"model.layers.*.mlp.up_proj.*", "model.layers.*.mlp.fc1.*"},
                     Rename{"model.layers.*.mlp.down_proj.*", "model.layers.*.mlp.fc2.*"}},
-          .gguf = {},
+          .gguf = {.rules = gguf_decoder_rules(), .keys = {{"attention.layer_norm_epsilon", "layer_norm_eps"}},
+                   .rows = {{"blk.0.ffn_up.weight", "intermediate_size"}}},
           .base_prefix = "model",
           .config_keys = decoder_keys({"layer_norm_eps", "hidden_act", "qk_layernorm", "partial_rotary_factor"})};
 }

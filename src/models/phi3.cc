@@ -14,14 +14,23 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   return pre_norm_decoder(root, p);
 }
 
+// No window is written as a window of 0; the original length is longrope's own value.
+void adjust_gguf(Json& config) {
+  if (config.value("sliding_window", 0) == 0) config["sliding_window"] = nullptr;
+}
+
 }  // namespace
 
 Family phi3_family() {
+  Rules gguf = gguf_fused_qkv();
+  gguf += gguf_fused_gate_up();
+  gguf += {Drop{"rope_factors_long.weight"}, Drop{"rope_factors_short.weight"}};  // read into the config
+  gguf += gguf_decoder_rules();
   return {.build = build,
           .rules = {Fused{"model.layers.*.self_attn.qkv_proj.*",
                           {"model.layers.*.self_attn.q_proj.*", "model.layers.*.self_attn.k_proj.*", "model.layers.*.self_attn.v_proj.*"}},
                     Fused{"model.layers.*.mlp.gate_up_proj.*", {"model.layers.*.mlp.gate_proj.*", "model.layers.*.mlp.up_proj.*"}}},
-          .gguf = {},
+          .gguf = {.rules = gguf, .keys = {{"attention.sliding_window", "sliding_window"}}, .adjust = adjust_gguf},
           .base_prefix = "model",
           .config_keys = decoder_keys({"rms_norm_eps", "hidden_act", "sliding_window", "original_max_position_embeddings",
                                        "partial_rotary_factor"})};

@@ -11,7 +11,8 @@ using nn::Task;
 struct Row {
   std::string_view architecture;
   Family (*family)();
-  std::string_view gguf = {};  // general.architecture of GGUF files of this family
+  // general.architecture of GGUF files of this family; behind a colon a key that tells it from others of that name.
+  std::string_view gguf = {};
   Task task = Task::kNone;     // what head the network is given, where the family has several
 };
 
@@ -27,14 +28,14 @@ constexpr std::array kRows = {
     Row{"BertForQuestionAnswering", bert_family, "", Task::kQuestionAnswering},
     Row{"BertForSequenceClassification", bert_family, "", Task::kSequenceClassification},
     Row{"BertForTokenClassification", bert_family, "", Task::kTokenClassification},
-    Row{"BertModel", bert_family},
+    Row{"BertModel", bert_family, "bert"},
     Row{"CamembertForMaskedLM", roberta_family, "", Task::kMaskedLm},
     Row{"CamembertForQuestionAnswering", roberta_family, "", Task::kQuestionAnswering},
     Row{"CamembertForSequenceClassification", roberta_family, "", Task::kSequenceClassification},
     Row{"CamembertForTokenClassification", roberta_family, "", Task::kTokenClassification},
     Row{"CamembertModel", roberta_family},
-    Row{"Cohere2ForCausalLM", cohere2_family},
-    Row{"CohereForCausalLM", cohere_family},
+    Row{"Cohere2ForCausalLM", cohere2_family, "cohere2"},
+    Row{"CohereForCausalLM", cohere_family, "command-r"},
     Row{"DebertaV2ForMaskedLM", deberta_v2_family, "", Task::kMaskedLm},
     Row{"DebertaV2ForQuestionAnswering", deberta_v2_family, "", Task::kQuestionAnswering},
     Row{"DebertaV2ForSequenceClassification", deberta_v2_family, "", Task::kSequenceClassification},
@@ -51,22 +52,22 @@ constexpr std::array kRows = {
     Row{"ElectraForSequenceClassification", electra_family, "", Task::kSequenceClassification},
     Row{"ElectraForTokenClassification", electra_family, "", Task::kTokenClassification},
     Row{"ElectraModel", electra_family},
-    Row{"Ernie4_5ForCausalLM", ernie4_5_family},
-    Row{"Exaone4ForCausalLM", exaone4_family},
+    Row{"Ernie4_5ForCausalLM", ernie4_5_family, "ernie4_5"},
+    Row{"Exaone4ForCausalLM", exaone4_family, "exaone4"},
     Row{"Gemma2ForCausalLM", gemma2_family, "gemma2"},
     Row{"Gemma3ForCausalLM", gemma3_family, "gemma3"},
     Row{"GemmaForCausalLM", gemma_family, "gemma"},
-    Row{"Glm4ForCausalLM", glm4_family},
-    Row{"GlmForCausalLM", glm_family},
-    Row{"GPT2LMHeadModel", gpt2_family},
+    Row{"Glm4ForCausalLM", glm4_family, "glm4"},
+    Row{"GlmForCausalLM", glm_family, "chatglm"},
+    Row{"GPT2LMHeadModel", gpt2_family, "gpt2"},
     Row{"GPTJForCausalLM", gptj_family},
-    Row{"GPTNeoXForCausalLM", gpt_neox_family},
-    Row{"GptOssForCausalLM", gpt_oss_family},
-    Row{"GraniteForCausalLM", granite_family},
-    Row{"GraniteMoeForCausalLM", granite_moe_family},
+    Row{"GPTNeoXForCausalLM", gpt_neox_family, "gptneox"},
+    Row{"GptOssForCausalLM", gpt_oss_family, "gpt-oss"},
+    Row{"GraniteForCausalLM", granite_family, "granite"},
+    Row{"GraniteMoeForCausalLM", granite_moe_family, "granitemoe"},
     Row{"LlamaForCausalLM", llama_family, "llama"},
     Row{"MistralForCausalLM", mistral_family},
-    Row{"MixtralForCausalLM", mixtral_family},
+    Row{"MixtralForCausalLM", mixtral_family, "llama:expert_count"},
     Row{"ModernBertForMaskedLM", modernbert_family, "", Task::kMaskedLm},
     Row{"ModernBertForQuestionAnswering", modernbert_family, "", Task::kQuestionAnswering},
     Row{"ModernBertForSequenceClassification", modernbert_family, "", Task::kSequenceClassification},
@@ -81,13 +82,13 @@ constexpr std::array kRows = {
     Row{"NomicBertForSequenceClassification", nomic_bert_family, "", Task::kSequenceClassification},
     Row{"NomicBertForTokenClassification", nomic_bert_family, "", Task::kTokenClassification},
     Row{"NomicBertModel", nomic_bert_family},
-    Row{"Olmo2ForCausalLM", olmo2_family},
-    Row{"Olmo3ForCausalLM", olmo3_family},
+    Row{"Olmo2ForCausalLM", olmo2_family, "olmo2"},
+    Row{"Olmo3ForCausalLM", olmo3_family, "olmo2:attention.sliding_window"},
     Row{"OlmoeForCausalLM", olmoe_family, "olmoe"},
-    Row{"OlmoForCausalLM", olmo_family},
-    Row{"Phi3ForCausalLM", phi3_family},
-    Row{"PhiForCausalLM", phi_family},
-    Row{"PhimoeForCausalLM", phimoe_family},
+    Row{"OlmoForCausalLM", olmo_family, "olmo"},
+    Row{"Phi3ForCausalLM", phi3_family, "phi3"},
+    Row{"PhiForCausalLM", phi_family, "phi2"},
+    Row{"PhimoeForCausalLM", phimoe_family, "phimoe"},
     Row{"PhiMoEForCausalLM", phimoe_family},  // as the first checkpoints spell it
     Row{"Qwen2ForCausalLM", qwen2_family, "qwen2"},
     Row{"Qwen2MoeForCausalLM", qwen2_moe_family, "qwen2moe"},
@@ -120,10 +121,15 @@ std::optional<Family> find_family(std::string_view architecture) {
   return std::nullopt;
 }
 
-std::string_view architecture_of_gguf(std::string_view gguf_architecture) {
-  for (const Row& r : kRows)
-    if (!r.gguf.empty() && r.gguf == gguf_architecture) return r.architecture;
-  return {};
+std::string_view architecture_of_gguf(std::string_view gguf_architecture, const std::function<bool(std::string_view)>& has) {
+  std::string_view found;
+  for (const Row& r : kRows) {
+    const size_t colon = r.gguf.find(':');
+    if (r.gguf.empty() || r.gguf.substr(0, colon) != gguf_architecture) continue;
+    if (colon == std::string_view::npos) found = r.architecture;
+    else if (has(r.gguf.substr(colon + 1))) return r.architecture;
+  }
+  return found;
 }
 
 std::vector<std::string_view> native_architectures() {

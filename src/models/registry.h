@@ -1,6 +1,7 @@
 // The architectures that run natively. registry.cc is the one file that lists their names.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -11,8 +12,9 @@ namespace transom {
 
 // The family of an entry of config.json's `architectures`; nullopt when it is not native.
 std::optional<Family> find_family(std::string_view architecture);
-// The config.json name of a GGUF file's general.architecture; "" when there is none.
-std::string_view architecture_of_gguf(std::string_view gguf_architecture);
+// The config.json name of a GGUF file's general.architecture; "" when there is none. has(key): whether the file has the key
+// "<general.architecture>.<key>".
+std::string_view architecture_of_gguf(std::string_view gguf_architecture, const std::function<bool(std::string_view)>& has);
 std::vector<std::string_view> native_architectures();
 
 }  // namespace transom

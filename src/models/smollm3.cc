@@ -29,7 +29,7 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
 Family smollm3_family() {
   return {.build = build,
           .rules = {},
-          .gguf = {.rules = gguf_decoder_rules()},
+          .gguf = {.rules = gguf_decoder_rules(), .adjust = gguf_rows_in_pairs},
           .base_prefix = "model",
           .config_keys = decoder_keys({"rms_norm_eps", "hidden_act", "attention_bias", "mlp_bias", "no_rope_layers", "no_rope_layer_interval",
                                        "use_sliding_window", "sliding_window", "layer_types"})};

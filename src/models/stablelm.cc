@@ -17,7 +17,9 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
 Family stablelm_family() {
   return {.build = build,
           .rules = {},
-          .gguf = {.rules = gguf_decoder_rules()},
+          .gguf = {.rules = gguf_decoder_rules(),
+                   .keys = {{"attention.layer_norm_epsilon", "layer_norm_eps"}, {"use_parallel_residual", "use_parallel_residual"}},
+                   .present = {{"blk.0.attn_q.bias", "use_qkv_bias"}}},
           .base_prefix = "model",
           .config_keys = decoder_keys({"layer_norm_eps", "hidden_act", "use_qkv_bias", "qk_layernorm", "use_parallel_residual",
                                        "partial_rotary_factor"})};

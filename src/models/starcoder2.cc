@@ -19,7 +19,7 @@ Family starcoder2_family() {
   return {.build = build,
           .rules = {Rename{"model.layers.*.mlp.up_proj.*", "model.layers.*.mlp.c_fc.*"},
                     Rename{"model.layers.*.mlp.down_proj.*", "model.layers.*.mlp.c_proj.*"}},
-          .gguf = {.rules = gguf_decoder_rules()},
+          .gguf = {.rules = gguf_decoder_rules(), .keys = {{"attention.layer_norm_epsilon", "norm_epsilon"}}, .present = {{"blk.0.attn_q.bias", "use_bias"}}},
           .base_prefix = "model",
           .config_keys = decoder_keys({"norm_epsilon", "hidden_act", "use_bias", "sliding_window"})};
 }

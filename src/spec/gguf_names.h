@@ -1,0 +1,26 @@
+// How a family's GGUF files differ from its Hugging Face ones: names of tensors and keys, and values that follow from neither.
+// Sources: the GGUF specification and llama.cpp's converter.
+#pragma once
+
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/json.h"
+#include "spec/rules.h"
+
+namespace transom {
+
+struct GgufNames {
+  using Names = std::vector<std::pair<std::string_view, std::string_view>>;
+
+  Rules rules;
+  // Keys below "<general.architecture>." beyond those that every model has, and config.json's names for them; "" for a key that
+  // says nothing new. A list of bools that goes to layer_types says which layers have a window.
+  Names keys;
+  Names present;  // tensors, and the config keys that say whether there are such
+  Names rows;     // tensors, and the config keys that say how many rows they have
+  void (*adjust)(Json& config) = nullptr;
+};
+
+}  // namespace transom
