@@ -37,6 +37,16 @@ struct HeadInfo {
 };
 
 // A value that shares what it points to; safe to copy. One Model may serve several engines, one step at a time each.
+// An architecture (an entry of config.json's `architectures`) that runs natively.
+struct ArchitectureInfo {
+  std::string name;
+  std::string task;  // what its head gives, as HeadInfo::task
+  std::string gguf;  // general.architecture of GGUF files that are read as it; "" when there are none
+};
+std::vector<ArchitectureInfo> native_architectures();  // by name
+// The release of Python transformers that their logits were compared with.
+std::string checked_transformers();
+
 class Model {
  public:
   // `path`: a directory with config.json, or a .gguf file. Throws Error: one line that says file, expected and found.

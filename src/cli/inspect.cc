@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/model_command.h"
+#include "transom/model.h"
 
 namespace transom::cli {
 namespace {
@@ -49,16 +50,41 @@ int run(const CommonOptions& common, bool tensors) {
   return kDone;
 }
 
+// The architectures that run natively: a Markdown table, which is docs/models.md too.
+int list_families(bool json) {
+  if (json) {
+    Json rows = Json::array();
+    for (const ArchitectureInfo& a : native_architectures())
+      rows.push_back({{"architecture", a.name}, {"task", a.task}, {"gguf", a.gguf.empty() ? Json() : Json(a.gguf)}});
+    print_json({{"transformers", checked_transformers()}, {"architectures", std::move(rows)}});
+    return kDone;
+  }
+  std::string s = fmt::format("{:<44} | {:<25} | GGUF\n{:-<44}-|-{:-<25}-|-----\n", "architecture", "task", "", "");
+  for (const ArchitectureInfo& a : native_architectures()) s += fmt::format("{:<44} | {:<25} | {}\n", a.name, a.task, a.gguf);
+  print(s + fmt::format("\nChecked against Python transformers {}.\n", checked_transformers()));
+  return kDone;
+}
+
 }  // namespace
 
 void add_inspect_command(CLI::App& app, CommonOptions& common) {
-  auto tensors = std::make_shared<bool>(false);
+  auto tensors = std::make_shared<bool>(false), families = std::make_shared<bool>(false);
   CLI::App& c = add_command(app, common, "inspect", "Architecture, parameters, dtypes, sizes, state per token, placement",
-                            [&common, tensors] { return run(common, *tensors); });
+                            [&common, tensors, families] {
+                              if (*families) return list_families(common.json);
+                              return run(common, *tensors);
+                            });
   add_model_argument(c, common);
   add_model_flags(c, common);
   add_json_flag(c, common);
   c.add_flag("--tensors", *tensors, "List every tensor");
+  // A flag instead of the model.
+  CLI::Option* model = c.get_option("MODEL");
+  model->required(false);
+  CLI::Option* list = c.add_flag("--families", *families, "List the architectures that run natively, without a model");
+  c.parse_complete_callback([model, list] {
+    if (model->empty() && list->empty()) throw CLI::RequiredError("MODEL");
+  });
 }
 
 }  // namespace transom::cli

@@ -1,6 +1,5 @@
 // Model::load: finds the family, builds the network, binds and loads its parameters: see include/transom/model.h.
 #include <algorithm>
-#include <array>
 #include <chrono>
 
 #include "base/error.h"
@@ -9,6 +8,7 @@
 #include "checkpoint/lora.h"
 #include "checkpoint/streamer.h"
 #include "engine/loaded_model.h"
+#include "engine/unknown.h"
 #include "models/registry.h"
 
 namespace transom {
@@ -17,12 +17,6 @@ namespace {
 std::string join(const std::vector<std::string>& names) {
   std::string s;
   for (const std::string& n : names) s += (s.empty() ? "" : ", ") + n;
-  return s;
-}
-
-std::string native_list() {
-  std::string s;
-  for (const std::string_view n : native_architectures()) s += (s.empty() ? "" : ", ") + std::string(n);
   return s;
 }
 
@@ -56,9 +50,12 @@ void identify(Model::Impl& m) {
       m.family = std::move(*family);
       break;
     }
-  if (m.architecture.empty())
-    fail(Code::kUnsupported, m.path, "expected an architecture of {}, got {} (the Python transformers worker is not there yet)",
-         native_list(), join(names));
+  if (m.architecture.empty()) {
+    GuessedFamily guessed = guess_family(source, m.config_json, m.path + "/config.json", names);
+    m.architecture = names.front();
+    m.family = std::move(guessed.family);
+    m.warnings.push_back(std::move(guessed.warning));
+  }
   log().info("impl=native arch={}", m.architecture);
   for (const auto& [alias, name] : m.family.config_aliases)
     if (const auto it = m.config_json.find(alias); it != m.config_json.end() && !m.config_json.contains(name)) {
@@ -81,10 +78,8 @@ void drop_absent_head(Model::Impl& m, const Config& config) {
 }
 
 HeadInfo head_info(const nn::Network& network, const Config& config) {
-  constexpr std::array kNames = {"none", "causal-lm", "masked-lm", "sequence-classification", "token-classification",
-                                 "question-answering", "replaced-token-detection"};
   const nn::HeadShape head = network.head();
-  HeadInfo info{.task = kNames.at(static_cast<size_t>(head.task)), .outputs = head.outputs, .per_text = head.rows != nn::HeadRows::kEach};
+  HeadInfo info{.task = std::string(name(head.task)), .outputs = head.outputs, .per_text = head.rows != nn::HeadRows::kEach};
   if (head.task != nn::Task::kSequenceClassification && head.task != nn::Task::kTokenClassification) return info;
   const Json names = config.raw("id2label");
   for (int64_t i = 0; i < head.outputs && names.is_object(); ++i) {
@@ -155,6 +150,15 @@ void load_weights(Model::Impl& m) {
 }
 
 }  // namespace
+
+std::vector<ArchitectureInfo> native_architectures() {
+  std::vector<ArchitectureInfo> all;
+  for (const RegistryLine& l : registry_lines())
+    all.push_back({.name = std::string(l.name), .task = std::string(nn::name(l.task)), .gguf = std::string(l.gguf)});
+  return all;
+}
+
+std::string checked_transformers() { return std::string(kCheckedTransformers); }
 
 Model Model::load(const std::string& path, const ModelOptions& options) {
   const auto start = std::chrono::steady_clock::now();

@@ -132,10 +132,13 @@ std::string_view architecture_of_gguf(std::string_view gguf_architecture, const 
   return found;
 }
 
-std::vector<std::string_view> native_architectures() {
-  std::vector<std::string_view> names;
-  for (const Row& r : kRows) names.push_back(r.architecture);
-  return names;
+std::vector<RegistryLine> registry_lines() {
+  std::vector<RegistryLine> all;
+  for (const Row& r : kRows) {
+    const nn::Task task = r.task != Task::kNone || r.family().head ? r.task : Task::kCausalLm;
+    all.push_back({.name = r.architecture, .task = task, .gguf = r.gguf.substr(0, r.gguf.find(':'))});
+  }
+  return all;
 }
 
 }  // namespace transom

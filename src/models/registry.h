@@ -15,6 +15,15 @@ std::optional<Family> find_family(std::string_view architecture);
 // The config.json name of a GGUF file's general.architecture; "" when there is none. has(key): whether the file has the key
 // "<general.architecture>.<key>".
 std::string_view architecture_of_gguf(std::string_view gguf_architecture, const std::function<bool(std::string_view)>& has);
-std::vector<std::string_view> native_architectures();
+
+// A line of the registry, as include/transom/model.h shows it.
+struct RegistryLine {
+  std::string_view name;
+  nn::Task task = nn::Task::kNone;
+  std::string_view gguf;
+};
+std::vector<RegistryLine> registry_lines();
+// The release of Python transformers whose logits the tests compare with (scripts/requirements-fixtures.txt).
+inline constexpr std::string_view kCheckedTransformers = "5.23.0";
 
 }  // namespace transom

@@ -1,7 +1,15 @@
 // Head: see head.h.
 #include "nn/head.h"
 
+#include <array>
+
 namespace transom::nn {
+
+std::string_view name(Task task) {
+  constexpr std::array kNames = {"none", "causal-lm", "masked-lm", "sequence-classification", "token-classification",
+                                 "question-answering", "replaced-token-detection"};
+  return kNames.at(static_cast<size_t>(task));
+}
 namespace {
 
 using Axis = Split::Axis;

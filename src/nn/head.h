@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "nn/linear.h"
 #include "nn/norm.h"
@@ -19,6 +20,8 @@ enum class Task : uint8_t {
   kQuestionAnswering,         // columns: start and end of the answer
   kReplacedTokenDetection,    // ELECTRA's discriminator
 };
+// As `transom inspect` shows it: "causal-lm", "masked-lm" … or "none".
+std::string_view name(Task task);
 
 // What a head reads of a sequence: all rows, each for itself, or one: the first token's, or the mean of all.
 enum class HeadRows : uint8_t { kEach, kFirst, kMean };

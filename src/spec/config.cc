@@ -20,7 +20,7 @@ constexpr std::array kBenign = {
     "id2label", "label2id", "problem_type", "finetuning_task", "task_specific_params", "chunk_size_feed_forward",
     "_attn_implementation", "_attn_implementation_autoset", "attn_implementation", "tokenizer_class", "prefix", "auto_map",
     "cache_implementation", "unsloth_fixed", "unsloth_version", "language", "is_llama_config",
-    "transformers.js_config", "output_router_logits", "use_bfloat16", "tf_legacy_loss", "pruned_heads",
+    "transformers.js_config", "output_router_logits", "router_aux_loss_coef", "use_bfloat16", "tf_legacy_loss", "pruned_heads",
     // generation settings that transformers 4.x kept in config.json
     "max_length", "min_length", "do_sample", "early_stopping", "num_beams", "temperature", "top_k", "top_p", "typical_p",
     "repetition_penalty", "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids",

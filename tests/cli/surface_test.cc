@@ -68,6 +68,20 @@ TEST(Surface, AFailingCommandExitsWithOneAndSaysWhyOnStderr) {
   EXPECT_EQ(r.err, "transom: serve: this command is not there yet\n");
 }
 
+TEST(Surface, TheListOfFamiliesIsThatOfTheDocumentation) {
+  const Result list = run_transom({"inspect", "--families"});
+  EXPECT_EQ(list.code, 0);
+  std::ifstream page(TRANSOM_SOURCE_DIR "/docs/models.md");
+  const std::string documented((std::istreambuf_iterator<char>(page)), {});
+  EXPECT_THAT(documented, testing::EndsWith("\n\n" + list.out)) << "run scripts/make_models_doc";
+  const auto json = nlohmann::json::parse(run_transom({"inspect", "--families", "--json"}).out);
+  EXPECT_GT(json.at("architectures").size(), 80u);
+  EXPECT_EQ(json.at("architectures")[0].at("architecture"), "AlbertForMaskedLM");
+  std::ifstream pins(TRANSOM_SOURCE_DIR "/scripts/requirements-fixtures.txt");
+  const std::string pinned((std::istreambuf_iterator<char>(pins)), {});
+  EXPECT_THAT(pinned, HasSubstr("transformers==" + json.at("transformers").get<std::string>() + "\n"));
+}
+
 TEST(Surface, AnUnwritableStdoutIsAFailure) {
   if (!fs::exists("/dev/full")) GTEST_SKIP();
   const Result r = run_program("/bin/sh", {"-c", TRANSOM_BINARY " doctor > /dev/full"});
