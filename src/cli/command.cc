@@ -82,10 +82,17 @@ void add_model_argument(CLI::App& command, CommonOptions& common, const std::str
   if (!preset.empty()) common.model = preset;
   command
       .add_option("MODEL,--model-path", common.model,
-                  "A directory with config.json, a .gguf file, a hub id (org/name[@revision] or org/name:Q4_K_M), or "
-                  "the word smollm2" + (preset.empty() ? "" : " (default: " + preset + ")"))
+                  "A directory with config.json, a .gguf file, a hub id (org/name[@revision] or org/name:Q4_K_M; downloaded "
+                  "into the Hugging Face cache if it is not there; a path never uses the network), or the word smollm2" + (preset.empty() ? "" : " (default: " + preset + ")"))
       ->type_name("")
       ->required(preset.empty());
+  add_token_flags(command, common);
+}
+
+void add_token_flags(CLI::App& command, CommonOptions& common) {
+  constexpr const char* kGroup = "Model flags";
+  command.add_option("--token", common.token, "Token for the hub (default: HF_TOKEN, then the file of a login)")->type_name("TOKEN")->group(kGroup);
+  command.add_option("--hf-token", common.hf_token, "The same, if --token is not given")->type_name("TOKEN")->group(kGroup);
 }
 
 void add_model_flags(CLI::App& command, CommonOptions& common) {
@@ -106,7 +113,7 @@ void add_model_flags(CLI::App& command, CommonOptions& common) {
       ->group(kGroup);
   command.add_flag("--deterministic", common.deterministic, "The same bits whatever else is in the batch")
       ->group(kGroup);
-  command.add_option("--adapter", common.adapter, "A LoRA adapter: a PEFT directory")->type_name("DIR")->group(kGroup);
+  command.add_option("--adapter", common.adapter, "A LoRA adapter: a PEFT directory, or a hub id")->type_name("DIR")->group(kGroup);
   command.add_flag("--stream-weights", common.stream_weights, "Read each layer from disk when it is needed: models larger than memory")
       ->group(kGroup);
   command.add_flag("--allow-unread-config", common.allow_unread_config, "Run although config keys with a meaning are not used")

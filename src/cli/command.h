@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "transom/hub.h"
+
 namespace transom::cli {
 
 using Json = nlohmann::ordered_json;
@@ -31,6 +33,7 @@ struct CommonOptions {
   bool json = false;
 
   std::string model;
+  std::string token, hf_token;  // of the hub; the first one counts
   std::string model_impl = "auto";
   bool trust_remote_code = false;
   std::string attention_backend, prefill_attention_backend, decode_attention_backend;
@@ -55,9 +58,16 @@ void add_model_argument(CLI::App& command, CommonOptions& common, const std::str
 // Flags of commands that run a model.
 void add_model_flags(CLI::App& command, CommonOptions& common);
 
-// MODEL to a path that the library opens: a directory, a file, the word smollm2, or a hub id in the Hugging Face cache.
-// Throws Error{kNotFound} saying where it looked.
-std::string resolve_model(const std::string& model);
+// --token and --hf-token.
+void add_token_flags(CLI::App& command, CommonOptions& common);
+
+// MODEL to a path that the library opens: a directory, a file, the word smollm2, or a hub id, which is downloaded if the cache lacks
+// it (the one thing that uses the network). `files` says what of a repository is needed.
+std::string resolve_model(const CommonOptions& common, const std::string& model, HubFiles files = HubFiles::kModel);
+// As it names a model that the project fetches; throws Error{kNotFound} saying where it looked.
+std::string default_model_path();
+// A file of the hub with a bar on stderr, and Ctrl-C as a request.
+std::string fetch_model(const CommonOptions& common, const std::string& id, HubFiles files, bool update);
 
 // One JSON object on one line of stdout. Bytes that are no UTF-8 become U+FFFD.
 void print_json(const Json& value);
@@ -65,6 +75,7 @@ void print_json(const Json& value);
 void print(std::string_view text);
 
 void add_bench_command(CLI::App& app, CommonOptions& common);
+void add_cache_command(CLI::App& app, CommonOptions& common);
 void add_chat_command(CLI::App& app, CommonOptions& common);
 void add_doctor_command(CLI::App& app, CommonOptions& common);
 void add_embed_command(CLI::App& app, CommonOptions& common);

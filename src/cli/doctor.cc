@@ -31,7 +31,7 @@ bool on_path(const std::string& program) {
 std::vector<Advice> missing_things(const Machine& machine, const BuildInfo& build) {
   std::vector<Advice> list;
   try {
-    resolve_model("smollm2");
+    default_model_path();
   } catch (const Error&) {
     list.push_back({"the default model smollm2", "scripts/fetch_models"});
   }

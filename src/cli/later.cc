@@ -16,7 +16,6 @@ void add_later_commands(CLI::App& app, CommonOptions& common) {
       {"convert", "Change a checkpoint's format"},
       {"train", "Fine-tune a model"},
       {"eval", "Evaluate a model"},
-      {"cache", "Show and clear downloaded models"},
   };
   for (const Later& later : kLater) {
     const std::string name = later.name;

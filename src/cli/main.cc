@@ -22,6 +22,7 @@ void add_commands(CLI::App& app, CommonOptions& common) {
   add_doctor_command(app, common);
   add_tokenize_command(app, common);
   add_template_command(app, common);
+  add_cache_command(app, common);
   add_later_commands(app, common);
 }
 

@@ -105,7 +105,12 @@ std::string man_page(const CLI::App& app, const std::string& version) {
     out += ".SH FLAGS OF COMMANDS THAT RUN A MODEL\n" + flags;
   out += ".SH EXIT STATUS\n0 done, 1 the work failed (the message is on stderr), 2 wrong usage, 130 interrupted.\n";
   out += ".SH FILES\n.TP\n\\fI${XDG_CACHE_HOME:\\-~/.cache}/transom/models\\fR\nmodels that the project fetches by name\n";
-  out += ".TP\n\\fI${HF_HUB_CACHE:\\-~/.cache/huggingface/hub}\\fR\nwhere hub ids are looked up (also HF_HOME/hub)\n";
+  out += ".TP\n\\fI${HF_HUB_CACHE:\\-~/.cache/huggingface/hub}\\fR\nwhere hub ids are looked up and downloaded to, shared with Hugging Face's "
+         "Python client (also HF_HOME/hub)\n";
+  out += ".SH ENVIRONMENT\n.TP\n\\fBHF_TOKEN\\fR\nthe token for the hub without \\-\\-token (else the file of a login: HF_TOKEN_PATH, HF_HOME/token)\n";
+  out += ".TP\n\\fBHF_HUB_OFFLINE\\fR\n1: never use the network\n";
+  out += ".TP\n\\fBHF_ENDPOINT\\fR\nanother hub than https://huggingface.co\n";
+  out += ".TP\n\\fBHF_HUB_DOWNLOAD_TIMEOUT\\fR, \\fBHF_HUB_ETAG_TIMEOUT\\fR\nseconds without a byte, or without an answer, before a new try (10)\n";
   return out;
 }
 

@@ -30,10 +30,12 @@ ModelOptions model_options(const CommonOptions& c) {
 
 Model load_model(const CommonOptions& common) {
   ModelOptions options = model_options(common);
+  const std::string path = resolve_model(common, common.model);
+  const std::string adapter = common.adapter.empty() ? "" : resolve_model(common, common.adapter);
   Progress progress("Loading " + common.model);
   options.progress = [&](int64_t done, int64_t total) { progress.at(done, total); };
-  Model m = Model::load(resolve_model(common.model), options);
-  if (!common.adapter.empty()) m.load_adapter(common.adapter, common.adapter);
+  Model m = Model::load(path, options);
+  if (!adapter.empty()) m.load_adapter(common.adapter, adapter);
   return m;
 }
 

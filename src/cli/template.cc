@@ -86,8 +86,8 @@ bool is_gguf(const std::string& path) {
   return std::string_view(magic, 4) == "GGUF";
 }
 
-ChatTemplate open_template(const std::string& model, const std::string& given) {
-  const std::string path = resolve_model(model);
+ChatTemplate open_template(const CommonOptions& common, const std::string& given) {
+  const std::string path = resolve_model(common, common.model, HubFiles::kText);
   if (!given.empty()) return ChatTemplate::load_tokens(path, read_text(given), given);
   const bool file = std::ifstream(path).good() && !is_gguf(path) && path.ends_with(".jinja");
   return file ? ChatTemplate::parse(read_text(path), path) : ChatTemplate::load(path);
@@ -96,7 +96,7 @@ ChatTemplate open_template(const std::string& model, const std::string& given) {
 int run_template(const CommonOptions& common, const TemplateOptions& o) {
   ChatTemplate::Options options;
   for (const std::string& setting : o.set) apply_setting(setting, options);
-  const ChatTemplate chat = open_template(common.model, o.chat_template);
+  const ChatTemplate chat = open_template(common, o.chat_template);
   const Json messages = read_json(o.messages);
   if (!o.tools.empty()) options.tools = read_json(o.tools);
   if (!o.documents.empty()) options.documents = read_json(o.documents);

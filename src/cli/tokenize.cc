@@ -70,7 +70,7 @@ std::vector<int32_t> parse_ids(const std::string& text, const std::string& where
 class Tokenize {
  public:
   Tokenize(const CommonOptions& common, const TokenizeOptions& options)
-      : common_(common), options_(options), model_(resolve_model(common.model)), tokenizer_(Tokenizer::load(model_)) {}
+      : common_(common), options_(options), model_(resolve_model(common, common.model, HubFiles::kText)), tokenizer_(Tokenizer::load(model_)) {}
 
   int run() {
     if (options_.lines) each_line();

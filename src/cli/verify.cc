@@ -130,7 +130,7 @@ class Verification {
   static Model load(const CommonOptions& common) {
     ModelOptions o = model_options(common);
     if (o.kernels == "auto") o.kernels = "ref";
-    return Model::load(resolve_model(common.model), o);
+    return Model::load(resolve_model(common, common.model), o);
   }
 
   const std::vector<std::string>& texts() const { return flags_.texts.empty() ? kTexts : flags_.texts; }
