@@ -83,7 +83,8 @@ void add_model_argument(CLI::App& command, CommonOptions& common, const std::str
   command
       .add_option("MODEL,--model-path", common.model,
                   "A directory with config.json, a .gguf file, a hub id (org/name[@revision] or org/name:Q4_K_M; downloaded "
-                  "into the Hugging Face cache if it is not there; a path never uses the network), or the word smollm2" + (preset.empty() ? "" : " (default: " + preset + ")"))
+                  "into the Hugging Face cache if it is not there; a path never uses the network), or the word smollm2" +
+                      (preset.empty() ? "" : " (default: " + preset + ")"))
       ->type_name("")
       ->required(preset.empty());
   add_token_flags(command, common);

@@ -78,6 +78,9 @@ struct HttpConnection::Transfer {
   const std::atomic<bool>& stop;
   int64_t at = -1;  // of the next body byte
   std::exception_ptr thrown;
+  curl_off_t seen = 0;  // bytes, and since when no more came
+  std::chrono::steady_clock::time_point heard = std::chrono::steady_clock::now();
+  bool silent = false;
   char reason[CURL_ERROR_SIZE] = {};
   std::unique_ptr<curl_slist, void (*)(curl_slist*)> lines{nullptr, curl_slist_free_all};
 
@@ -112,7 +115,14 @@ struct HttpConnection::Transfer {
     read_header_line({data, size * count}, static_cast<Transfer*>(self)->answer.headers);
     return size * count;
   }
-  static int on_progress(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) { return static_cast<Transfer*>(self)->stop ? 1 : 0; }
+  // curl's own limit on slow transfers looks at an average of five seconds; silence is simpler.
+  static int on_progress(void* self, curl_off_t, curl_off_t done, curl_off_t, curl_off_t) {
+    auto& t = *static_cast<Transfer*>(self);
+    const auto now = std::chrono::steady_clock::now();
+    if (done != t.seen) t.seen = done, t.heard = now;
+    t.silent = now - t.heard > std::chrono::seconds(t.request.timeout);
+    return t.stop || t.silent ? 1 : 0;
+  }
 };
 
 std::optional<int64_t> parse_count(std::string_view text) {
@@ -186,8 +196,6 @@ void HttpConnection::prepare(const HttpRequest& request, const std::string& url,
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_USERAGENT, ("transom/" + build_info().version).c_str());
   set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(request.timeout));
-  set(CURLOPT_LOW_SPEED_LIMIT, 1L);
-  set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(request.timeout));
   if (!settings_.ca_file.empty()) set(CURLOPT_CAINFO, settings_.ca_file.c_str());
   if (request.head) set(CURLOPT_NOBODY, 1L);
   if (request.end >= 0) set(CURLOPT_RANGE, fmt::format("{}-{}", request.begin, request.end - 1).c_str());
@@ -217,7 +225,7 @@ HttpAnswer HttpConnection::once(const HttpRequest& request, const std::string& u
   curl_easy_getinfo(t.curl, CURLINFO_RESPONSE_CODE, &status);
   answer.status = static_cast<int>(status);
   if (code != CURLE_OK) {
-    answer.problem = t.reason[0] ? t.reason : curl_easy_strerror(code);
+    answer.problem = t.silent ? fmt::format("nothing came for {} seconds", request.timeout) : t.reason[0] ? t.reason : curl_easy_strerror(code);
     answer.permanent = is_permanent(code);
     answer.unreachable = is_unreachable(code);
   } else if (status >= 300 && status < 400) {

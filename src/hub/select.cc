@@ -117,7 +117,8 @@ Names select_weights(const Names& names, const std::function<std::string(const s
       if (at_root(name) && name.starts_with(start) && name.ends_with(end)) found.push_back(name);
     return found.empty() ? Names() : group_shards(found).front();
   };
-  if (!has(names, "config.json") && has(names, "adapter_config.json")) return sets("adapter_model", has(names, "adapter_model.safetensors") ? ".safetensors" : ".bin");
+  if (!has(names, "config.json") && has(names, "adapter_config.json"))
+    return sets("adapter_model", has(names, "adapter_model.safetensors") ? ".safetensors" : ".bin");
   for (const auto& [single, parts, ending] : {std::tuple{"model.safetensors", "model-", ".safetensors"}, {"pytorch_model.bin", "pytorch_model-", ".bin"}}) {
     const std::string index = std::string(single) + ".index.json";
     if (has(names, single)) return {single};

@@ -67,6 +67,20 @@ TEST_F(HubCommands, VerifyFindsADamagedFile) {
   EXPECT_THAT(report.out, HasSubstr("acme/tide/config.json: expected the hash"));
 }
 
+TEST_F(HubCommands, AnAdapterMayBeAHubIdToo) {
+  const std::string fixtures = TRANSOM_SOURCE_DIR "/tests/fixtures/";
+  fs::copy(fixtures + "lora-all", server_.root() + "/acme/lora");
+  const std::vector<std::string> args{"logits", fixtures + "llama-tied", "--ids", "1,2,3", "--json", "--adapter"};
+  const auto with = [&](const std::string& adapter) {
+    std::vector<std::string> all = args;
+    all.push_back(adapter);
+    return run(all);
+  };
+  const Result local = with(fixtures + "lora-all"), fetched = with("acme/lora");
+  EXPECT_EQ(fetched.code, 0) << fetched.err;
+  EXPECT_EQ(fetched.out, local.out);
+}
+
 TEST_F(HubCommands, APathNeverGoesToTheNetwork) {
   server_.set();
   fs::create_directories(dir_ / "models");
@@ -105,7 +119,8 @@ TEST_F(HubCommands, CtrlCEndsWith130AndTheNextRunGoesOn) {
 }
 
 TEST_F(HubCommands, WrongWordsAreWrongUsage) {
-  for (const std::vector<std::string>& args : {std::vector<std::string>{"cache"}, {"cache", "purge"}, {"cache", "rm"}, {"cache", "fetch", "/x"}, {"cache", "list", "x"}})
+  const std::vector<std::vector<std::string>> wrong = {{"cache"}, {"cache", "purge"}, {"cache", "rm"}, {"cache", "fetch", "/x"}, {"cache", "list", "x"}};
+  for (const std::vector<std::string>& args : wrong)
     EXPECT_EQ(run(args).code, 2) << testing::PrintToString(args);
 }
 

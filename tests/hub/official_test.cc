@@ -19,14 +19,14 @@ namespace {
 using test::HubServer;
 using test::noise;
 
-std::string quoted(const std::string& text) { return "'" + text + "'"; }
+std::string shell_word(const std::string& text) { return "'" + text + "'"; }
 
 class OfficialClient : public testing::Test {
  protected:
   void SetUp() override {
     const char* named = std::getenv("TRANSOM_HUB_PYTHON");
     python_ = named ? named : "python3";
-    if (std::system((quoted(python_) + " -c 'import huggingface_hub' 2> /dev/null").c_str()) != 0)
+    if (std::system((shell_word(python_) + " -c 'import importlib.util as u; exit(u.find_spec(\"huggingface_hub\") is None)' 2> /dev/null").c_str()) != 0)
       GTEST_SKIP() << "SKIPPED: " << python_ << " has no huggingface_hub; make an environment with it and set TRANSOM_HUB_PYTHON to its python";
     ::setenv("no_proxy", "127.0.0.1", 1);
     server_.write("acme/tide", "config.json", "{}");
@@ -40,8 +40,11 @@ class OfficialClient : public testing::Test {
   // Runs a line of Python with snapshot_download and hf_hub_download at hand.
   bool python(const std::string& line) {
     const std::string script = dir_.write("script.py", "import huggingface_hub\nfrom huggingface_hub import *\n" + line + "\n");
-    return std::system(("env HF_HUB_DISABLE_PROGRESS_BARS=1 HF_HUB_DISABLE_XET=1 HF_HUB_DISABLE_UPDATE_CHECK=1 HF_ENDPOINT=" + settings_.endpoint + " HF_HOME=" + quoted(dir_.path()) +
-                        " HF_HUB_CACHE=" + quoted(settings_.cache) + " " + quoted(python_) + " " + quoted(script) + " 2> " + quoted(dir_ / "stderr")).c_str()) == 0;
+    std::string command = "env HF_HUB_DISABLE_PROGRESS_BARS=1 HF_HUB_DISABLE_XET=1 HF_HUB_DISABLE_UPDATE_CHECK=1 HF_ENDPOINT=" + settings_.endpoint;
+    const std::string err = dir_ / "stderr";
+    for (const auto& [name, value] : {std::pair{" HF_HOME=", dir_.path()}, {" HF_HUB_CACHE=", settings_.cache}, {" ", python_}, {" ", script}, {" 2> ", err}})
+      command += name + shell_word(value);
+    return std::system(command.c_str()) == 0;
   }
   std::string stderr_text() { return read_file(dir_ / "stderr"); }
 
@@ -54,10 +57,11 @@ class OfficialClient : public testing::Test {
 TEST_F(OfficialClient, UsesWhatWeDownloaded) {
   const std::string path = fetch(require_hub_id("acme/tide"), {}, settings_);
   server_.set();
-  ASSERT_TRUE(python("for f in ('config.json', 'tokenizer.json', 'model.safetensors'): assert hf_hub_download('acme/tide', f).startswith(" + quoted(path) + ")\n"
-                     "assert snapshot_download('acme/tide', allow_patterns=['*.safetensors', 'config.json']) == " + quoted(path) + "\n"
+  ASSERT_TRUE(python("for f in ('config.json', 'tokenizer.json', 'model.safetensors'):\n"
+                     "  assert hf_hub_download('acme/tide', f).startswith(" + shell_word(path) + ")\n"
+                     "assert snapshot_download('acme/tide', allow_patterns=['*.safetensors', 'config.json']) == " + shell_word(path) + "\n"
                      "assert try_to_load_from_cache('acme/tide', 'adapter_config.json') is huggingface_hub._CACHED_NO_EXIST\n"
-                     "assert snapshot_download('acme/tide', local_files_only=True, allow_patterns=['config.json']) == " + quoted(path))) << stderr_text();
+                     "assert snapshot_download('acme/tide', local_files_only=True, allow_patterns=['config.json']) == " + shell_word(path))) << stderr_text();
   EXPECT_EQ(server_.bytes_sent(), 0) << server_.requests();
   ASSERT_TRUE(python("r = [x for x in scan_cache_dir().repos]\nassert len(r) == 1 and r[0].repo_id == 'acme/tide' and not scan_cache_dir().warnings\n"
                      "assert sorted(r[0].refs) == ['main'], r[0].refs")) << stderr_text();
