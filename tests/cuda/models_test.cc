@@ -8,24 +8,13 @@
 #include "cuda/device.h"
 #include "engine/runner.h"
 #include "support/fixture.h"
+#include "support/fixture_names.h"
 #include "transom/engine.h"
 
 namespace transom::test {
 namespace {
 
 using Want = StepItem::Want;
-
-std::vector<std::string> fixtures(const std::string& kind) {
-  std::vector<std::string> names;
-  for (const auto& e : std::filesystem::directory_iterator(fixture_path(""))) {
-    const std::string file = e.path().string() + "/golden.json";
-    if (!file_exists(file)) continue;
-    const Json golden = read_json_file(file);
-    if (golden.value("kind", "") == kind && !golden.contains("base")) names.push_back(e.path().filename());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
 
 Model on_gpu(const std::string& path, const std::string& dtype = "float32") { return Model::load(path, {.device = "cuda", .dtype = dtype}); }
 Model on_ref(const std::string& path, const std::string& dtype = "float32") {

@@ -9,25 +9,15 @@
 #include "engine/runner.h"
 #include "models/registry.h"
 #include "support/fixture.h"
+#include "support/fixture_names.h"
 #include "support/temp_dir.h"
 #include "transom/engine.h"
 
 namespace transom {
 namespace {
 
+using test::fixtures;
 using Want = StepItem::Want;
-
-std::vector<std::string> fixtures(const std::string& kind) {
-  std::vector<std::string> names;
-  for (const auto& e : std::filesystem::directory_iterator(test::fixture_path(""))) {
-    const std::string file = e.path().string() + "/golden.json";
-    if (!file_exists(file)) continue;
-    const Json golden = read_json_file(file);
-    if (golden.value("kind", "") == kind && !golden.contains("base")) names.push_back(e.path().filename());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
 
 Model load(const std::string& name, bool stream = false) {
   return Model::load(test::fixture_path(name), {.kernels = "ref", .threads = 2, .stream_weights = stream});

@@ -1,0 +1,170 @@
+// The matrix notices every change: with any one parameter zeroed, or any one value of the config changed, a family's fixture no
+// longer gives its golden (or is refused), but for the changes listed here with the reason why they cannot matter.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+
+#include "engine/runner.h"
+#include "spec/config.h"
+#include "support/fixture_names.h"
+#include "support/temp_dir.h"
+#include "transom/model.h"
+
+namespace transom {
+namespace {
+
+namespace fs = std::filesystem;
+
+ModelOptions plain() { return {.kernels = "ref", .threads = 1}; }
+
+// The largest difference from the golden of one text.
+double distance(const Model& m, const test::Golden& golden, const test::GoldenCase& c) {
+  Runner r(m.impl(), 16, 0);
+  SequenceState state;
+  const bool logits = !c.logits.data.empty();
+  const StepItem item{.state = golden.json.at("kind") == "logits" ? &state : nullptr, .ids = c.ids, .token_types = c.type_ids, .want = StepItem::Want::kAll};
+  const std::span<const float> y = logits ? r.logits({&item, 1}) : r.hidden({&item, 1});
+  const std::vector<float>& want = logits ? c.logits.data : c.hidden.data;
+  if (y.size() != want.size()) return INFINITY;
+  double d = 0;
+  for (size_t i = 0; i < y.size(); ++i) d = std::max(d, std::fabs(double{y[i]} - want[i]));
+  return std::isnan(d) ? INFINITY : d;
+}
+
+// Of the fixture's two longest texts: beyond windows and original contexts, and within them.
+double distance(const Model& m, const test::Golden& golden) {
+  double d = 0;
+  for (size_t i = golden.cases.size() - std::min<size_t>(2, golden.cases.size()); i < golden.cases.size(); ++i)
+    d = std::max(d, distance(m, golden, golden.cases[i]));
+  return d;
+}
+
+constexpr double kNoticed = 1e-4;  // the matrix's own tolerance
+
+std::vector<std::string> families() {
+  std::vector<std::string> names;
+  for (const char* kind : {"logits", "embeddings", "heads"})
+    for (std::string& name : test::own_weights(kind)) names.push_back(std::move(name));
+  return names;
+}
+
+class Mutation : public testing::TestWithParam<std::string> {};
+
+// A bias on keys adds the same to all scores of a query, and softmax forgets it, where keys are not rotated.
+bool is_key_bias(const std::string& param) {
+  for (const char* end : {"k_proj.bias", "key.bias", "k_lin.bias", "attn.k.bias", "key_proj.bias"})
+    if (param.ends_with(end)) return true;
+  return false;
+}
+
+TEST_P(Mutation, EveryParameterMatters) {
+  const test::Golden golden = test::load_golden(GetParam());
+  const Model m = Model::load(test::fixture_path(GetParam()), plain());
+  ASSERT_LT(distance(m, golden), kNoticed);
+  for (Param& p : m.impl().params.rows()) {
+    if (p.tied || !p.weight) continue;
+    if (golden.cases.back().logits.data.empty() && p.name.starts_with("cls.")) continue;  // hidden states come before the head
+    const Weight original = p.weight;
+    std::vector<std::byte> zeros(static_cast<size_t>(original.bytes()));
+    p.weight.view.data = zeros.data();
+    if (const double d = distance(m, golden); !(is_key_bias(p.name) && d < 1e-5)) EXPECT_GT(d, kNoticed) << p.name << " zeroed";
+    p.weight = original;
+  }
+}
+
+// Another value of the same kind, so different that it has to show.
+Json changed(const Json& v) {
+  if (v.is_boolean()) return !v.get<bool>();
+  if (v.is_number_integer()) return v == 1 ? 0 : v == 0 ? 2 : v.get<int64_t>() * 2;
+  if (v.is_number()) return std::fabs(v.get<double>()) < 1e-2 ? v.get<double>() + 0.1 : v.get<double>() * 1.5;
+  if (v == "sliding_attention") return "full_attention";
+  if (v == "full_attention") return "sliding_attention";
+  if (v.is_string()) return v == "relu" ? "gelu" : "relu";
+  return nullptr;
+}
+
+// Why a change of the value of `key` cannot matter; "" when it can.
+std::string why_inert(const std::string& key, const Json& config) {
+  const bool layers_say = config.contains("layer_types");
+  const bool no_window = config.value("use_sliding_window", true) == false;
+  if (key == "tie_word_embeddings" || key == "head_dim") return "the tensors decide";
+  if (key == "max_position_embeddings" || key == "n_positions") return "a bound";
+  if (key == "original_max_position_embeddings" && !config["rope_parameters"].is_null()) return "rope_parameters has its own";
+  if (key == "max_window_layers" || key == "use_sliding_window" || key.ends_with("sliding_window_pattern") || key == "no_rope_layer_interval")
+    return layers_say || no_window ? "layer_types, no_rope_layers and windows say it" : "";
+  if (key == "layer_types" || key == "sliding_window") return no_window ? "windows are off" : "";
+  if (key == "intermediate_size") return config.contains("moe_intermediate_size") ? "no layer is dense" : "";
+  if (key == "max_relative_positions") return config[key] == -1 ? "below 1: max_position_embeddings" : "";
+  if (key == "type_vocab_size") return config["model_type"] == "mpnet" ? "there are no token types" : "";
+  if (key.find("dropout") != std::string::npos) return "of training";
+  for (const char* start : {"pooler_", "summary_", "sparse_pred"})
+    if (key.starts_with(start)) return "of another head, or of training";
+  for (const char* other : {"router_jitter_noise", "input_jitter_noise", "reorder_and_upcast_attn", "deterministic_flash_attn",
+                            "initializer_cutoff_factor", "decoder_bias", "legacy", "sinusoidal_pos_embds"})
+    if (key == other) return "of training, of speed, of another head, or of how positions were first made";
+  return "";
+}
+
+// Values that transformers itself does not use.
+std::string quirk(const Json& config, const std::string& pointer) {
+  const std::string type = config.value("model_type", "");
+  if (type == "gpt_oss" && pointer == "/hidden_act") return "the experts' activation is always the same";
+  if (type == "phimoe" && (pointer.find("long_factor") != std::string::npos || pointer.ends_with("original_max_position_embeddings")))
+    return "always the short factors";
+  return "";
+}
+
+// What the library itself says of keys that it does not read: that they never matter, or that it does not know them.
+bool unread(const std::string& key, const Json& value, const Model& m) {
+  const UnreadKeys judged = judge_unread(Config({{key, value}}, "config.json"), {});
+  const auto& w = m.warnings();
+  return judged.warnings.empty() || std::find(w.begin(), w.end(), "config key not known here: " + key) != w.end();
+}
+
+// A copy of the fixture with another config.
+class Edited {
+ public:
+  explicit Edited(const std::string& fixture) : path_(test::fixture_path(fixture)) {
+    for (const auto& e : fs::directory_iterator(path_))
+      if (e.path().filename() != "config.json") fs::create_symlink(fs::canonical(e.path()), dir_ / e.path().filename().string());
+  }
+  // INFINITY when the config is refused.
+  double distance(const Json& config, const test::Golden& golden) {
+    dir_.write("config.json", config.dump());
+    try {
+      return transom::distance(Model::load(dir_.path(), plain()), golden);
+    } catch (const Error&) {
+      return INFINITY;
+    }
+  }
+
+ private:
+  std::string path_;
+  test::TempDir dir_;
+};
+
+TEST_P(Mutation, EveryConfigValueMatters) {
+  const test::Golden golden = test::load_golden(GetParam());
+  const Json config = read_json_file(test::fixture_path(GetParam()) + "/config.json");
+  Edited edited(GetParam());
+  ASSERT_LT(edited.distance(config, golden), kNoticed);
+  const Model m = Model::load(test::fixture_path(GetParam()), plain());
+  const Json leaves = config.flatten();
+  for (const auto& [pointer, value] : leaves.items()) {
+    const std::string key = pointer.substr(1, pointer.find('/', 1) - 1);
+    const Json other = changed(value);
+    if (other.is_null() || unread(key, config[key], m)) continue;
+    Json mutant = config;
+    mutant[Json::json_pointer(pointer)] = other;
+    const double d = edited.distance(mutant, golden);
+    if (quirk(config, pointer).empty() && why_inert(key, config).empty()) EXPECT_GT(d, kNoticed) << pointer << ": " << value << " changed to " << other;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixtures, Mutation, testing::ValuesIn(families()),
+                         [](const testing::TestParamInfo<std::string>& info) { return test::as_test_name(info.param); });
+
+}  // namespace
+}  // namespace transom

@@ -1,0 +1,44 @@
+// Which fixtures there are: by the kind of their goldens.
+#pragma once
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "support/fixture.h"
+
+namespace transom::test {
+
+// The fixtures of a kind ("logits", "embeddings", "heads"), without adapters, by name.
+inline std::vector<std::string> fixtures(const std::string& kind) {
+  std::vector<std::string> names;
+  for (const auto& e : std::filesystem::directory_iterator(fixture_path(""))) {
+    const std::string file = e.path().string() + "/golden.json";
+    if (!file_exists(file)) continue;
+    const Json golden = read_json_file(file);
+    if (golden.value("kind", "") == kind && !golden.contains("base")) names.push_back(e.path().filename());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// Those with weights of their own in one safetensors file: one or two an architecture, not every spelling of a config.
+inline std::vector<std::string> own_weights(const std::string& kind) {
+  std::vector<std::string> names = fixtures(kind);
+  std::erase_if(names, [](const std::string& name) {
+    const std::string file = fixture_path(name) + "/model.safetensors";
+    return !std::filesystem::is_regular_file(std::filesystem::symlink_status(file));
+  });
+  return names;
+}
+
+inline std::string as_test_name(std::string s) {
+  for (char& c : s)
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  return s;
+}
+
+}  // namespace transom::test
