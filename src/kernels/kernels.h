@@ -253,6 +253,7 @@ struct AttentionGradArgs {
   ConstView dout;
   View dq_acc, dk_acc, dv_acc;
   View by_head_acc, by_query_acc, by_key_acc;  // of the relative scores; absent where they are
+  float* dsinks_acc = nullptr;                 // [H]; null without trained sinks
 };
 struct ActMulGradArgs {
   ConstView gate, up, dy;

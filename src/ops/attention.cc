@@ -11,10 +11,11 @@ RelativeScores scores_of(const Relative& r) {
 }
 
 void record_attention(Ctx& cx, const AttentionArgs& args, const Tensor& q, const Tensor& k, const Tensor& v,
-                      const Tensor& out, const Relative& r) {
-  cx.tape->record([args, q, k, v, out, r](Ctx& cx) {
+                      const Tensor& out, const AttentionParam& p) {
+  cx.tape->record([args, q, k, v, out, r = p.relative, sinks = p.sinks](Ctx& cx) {
     if (!cx.tape->has_grad(out)) return;
     const auto grad = [&cx](const Tensor& t) { return t.node >= 0 ? cx.tape->grad(cx, t) : View{}; };
+    float* dsinks = cx.tape->trains(sinks) ? static_cast<float*>(cx.tape->param_grad(sinks, cx.kernels, cx.stream).data) : nullptr;
     require(cx, cx.kernels.attention_grad, "attention_grad")({.forward = args,
                                                               .dout = cx.tape->grad(cx, out),
                                                               .dq_acc = cx.tape->grad(cx, q),
@@ -22,7 +23,8 @@ void record_attention(Ctx& cx, const AttentionArgs& args, const Tensor& q, const
                                                               .dv_acc = cx.tape->grad(cx, v),
                                                               .by_head_acc = grad(r.by_head),
                                                               .by_query_acc = grad(r.by_query),
-                                                              .by_key_acc = grad(r.by_key)},
+                                                              .by_key_acc = grad(r.by_key),
+                                                              .dsinks_acc = dsinks},
                                                              cx.stream);
   });
 }
@@ -108,7 +110,7 @@ Tensor attention(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, con
     cx.tape->track(out);
   }
   cx.kernels.attention(a, cx.stream);
-  if (cx.tape) record_attention(cx, a, q, k, v, out, p.relative);
+  if (cx.tape) record_attention(cx, a, q, k, v, out, p);
   return out;
 }
 

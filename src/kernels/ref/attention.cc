@@ -103,7 +103,8 @@ void add_relative(const AttentionGradArgs& g, const Visible& keys, int64_t t, in
 
 }  // namespace
 
-// dP = dout·v, dS = P (dP - Σ P dP); dq += scale dS k, dk += scale dS q, dv += P dout. Sinks take no gradient here.
+// dP = dout·v, dS = P (dP - Σ P dP); dq += scale dS k, dk += scale dS q, dv += P dout. A sink is a key without a value: its dS is
+// -P Σ P dP.
 void attention_grad(const AttentionGradArgs& g, Stream& s) {
   const AttentionArgs& a = g.forward;
   const int64_t hd = a.q.cols / a.heads, vd = a.out.cols / a.heads, group = a.heads / a.kv_heads;
@@ -113,6 +114,7 @@ void attention_grad(const AttentionGradArgs& g, Stream& s) {
         const Visible keys(a, t);
         double delta = 0;
         for (int64_t c = 0; c < vd; ++c) delta += load(g.dout, t, h * vd + c) * load(a.out, t, h * vd + c);
+        if (g.dsinks_acc) g.dsinks_acc[h] -= static_cast<float>(std::exp(a.mod.sinks[h] - a.lse[t * a.heads + h]) * delta);
         std::vector<double> dq(hd, 0.0);
         for (int32_t j = keys.begin; j < keys.end; ++j) {
           const int64_t r = keys.row(j);
