@@ -12,7 +12,8 @@ namespace {
 
 struct EmbedFlags {
   std::vector<std::string> texts, ids;
-  std::string pooling = "auto";
+  std::string pooling = "auto", prompt_name;
+  std::optional<std::string> prompt;
   bool normalize = false, no_normalize = false;
 };
 
@@ -23,6 +24,9 @@ int run(const CommonOptions& common, const EmbedFlags& f) {
   if (f.normalize && f.no_normalize) throw UsageError("--normalize and --no-normalize exclude each other");
   EmbedOptions o{.pooling = poolings.at(f.pooling), .normalize = {}};
   if (f.normalize || f.no_normalize) o.normalize = f.normalize;
+  if (f.prompt && !f.prompt_name.empty()) throw UsageError("--prompt and --prompt-name exclude each other");
+  o.prompt = f.prompt;
+  o.prompt_name = f.prompt_name;
   Embedder embedder(load_model(common));
   Matrix m;
   if (!f.texts.empty()) {
@@ -48,6 +52,9 @@ void add_embed_command(CLI::App& app, CommonOptions& common) {
   c.add_option("-t,--text", f->texts, "Texts to embed")->type_name("TEXT");
   c.add_option("--ids", f->ids, "Token ids instead of text: 1,2,3 (one argument a text)")->type_name("IDS");
   add_choice(c, "--pooling", f->pooling, {"auto", "mean", "cls", "last", "none"}, "How token states become one vector");
+  c.add_option("--prompt", f->prompt, "What stands before each text (sentence-transformers' prompt)")->type_name("TEXT");
+  c.add_option("--prompt-name", f->prompt_name, "Which of the model's prompts stands before each text (default: the model's own choice)")
+      ->type_name("NAME");
   c.add_flag("--normalize", f->normalize, "Scale to length 1");
   c.add_flag("--no-normalize", f->no_normalize, "Leave the length");
 }

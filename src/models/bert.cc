@@ -20,7 +20,7 @@ Family bert_family() {
   return {.build = build,
           .rules = {Drop{"embeddings.position_ids"}, Drop{"bert.embeddings.position_ids"}, Drop{"pooler.**"}, Drop{"bert.pooler.**"}, Drop{"cls.**"}},
           .gguf = {.rules = gguf_encoder_rules(),
-                   .keys = {{"attention.layer_norm_epsilon", "layer_norm_eps"}, {"attention.causal", ""}},
+                   .keys = {{"attention.layer_norm_epsilon", "layer_norm_eps"}, {"attention.causal", ""}, {"pooling_type", ""}},
                    .rows = {{"token_types.weight", "type_vocab_size"}, {"position_embd.weight", "max_position_embeddings"}},
                    .adjust = [](Json& config) { config.erase("head_dim"); }},
           .base_prefix = "bert",
