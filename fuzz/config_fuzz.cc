@@ -8,7 +8,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace transom;
-  for (const std::string_view name : native_architectures()) {
+  for (const auto& [name, task, gguf] : registry_lines()) {
     try {
       const Config config(parse_json({reinterpret_cast<const char*>(data), size}, "fuzz"), "fuzz");
       const Family family = *find_family(name);
