@@ -109,10 +109,15 @@ std::vector<std::string> RepoCache::listed(const std::string& commit) const {
   const std::string path = path_ + "/trees/" + commit + ".json";
   std::vector<std::string> out;
   if (!file_exists(path)) return out;
-  const Json tree = read_json_file(path, size_t{64} << 20);
-  if (!tree.is_object() || tree.value("format_version", 0) != 1 || !tree.contains("files") || !tree["files"].is_object()) return out;
-  for (const auto& [name, facts] : tree["files"].items())
-    if (is_safe_relative_path(name)) out.push_back(name);
+  try {
+    const Json tree = read_json_file(path, size_t{64} << 20);
+    const bool known = tree.is_object() && tree.contains("format_version") && tree["format_version"] == 1 && tree.contains("files");
+    if (!known || !tree["files"].is_object()) return out;
+    for (const auto& [name, facts] : tree["files"].items())
+      if (is_safe_relative_path(name)) out.push_back(name);
+  } catch (const Error& e) {  // a hint, and not ours
+    log().info("{}", e.what());
+  }
   return out;
 }
 

@@ -262,7 +262,9 @@ bool Retry::again(const HttpAnswer& answer) {
     if (*wish > kLongestWait) return false;
     wait = *wish;
   }
-  log().info("{}: {}; trying again in {:.1f} s", answer.url, answer.problem.empty() ? fmt::format("HTTP {}", answer.status) : answer.problem, wait);
+  // Signed addresses stay out of the log.
+  log().log(wait >= 5 ? spdlog::level::warn : spdlog::level::info, "{}: {}; trying again in {:.1f} s", answer.url.substr(0, answer.url.find('?')),
+            answer.problem.empty() ? fmt::format("HTTP {}", answer.status) : answer.problem, wait);
   const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(wait);
   while (std::chrono::steady_clock::now() < until) {
     if (stop_) throw Error(Code::kCancelled, "interrupted");

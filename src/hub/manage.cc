@@ -107,6 +107,7 @@ CachedRepo describe_repo(const std::string& cache_dir, const std::string& folder
   }
   auto refs = refs_of(cache);
   for (const std::string& commit : names_in(cache.path() + "/snapshots")) {
+    if (!dir_exists(cache.snapshot(commit))) continue;
     CachedRevision revision = describe_revision(cache, commit);
     revision.refs = refs[commit];
     for (const std::string& name : cache.files(commit))  // files of their own, where the file system has no links

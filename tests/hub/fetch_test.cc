@@ -118,6 +118,22 @@ TEST_F(Fetch, TakesWhatIsNeededInParallelRangesAndLaysItAsThePythonClientDoes) {
   EXPECT_TRUE(server_->requests().empty());
 }
 
+TEST_F(Fetch, AListOfThePythonClientSaysWhatIsMissing) {
+  const std::string path = get();
+  const std::string commit = fs::path(path).filename();
+  const auto list = [&](const std::string& text) {
+    fs::create_directories(repo() + "/trees");
+    std::ofstream(repo() + "/trees/" + commit + ".json") << text;
+    server_->set();
+    EXPECT_EQ(get(), path);
+    return server_->requests().size();
+  };
+  EXPECT_EQ(list(R"({"format_version": 1, "files": {"config.json": {}, "model.safetensors": {}}})"), 0u);
+  for (const char* broken : {"", "[]", "{}", R"({"format_version": "1", "files": 3})", R"({"format_version": 1, "files": 3})"})
+    EXPECT_EQ(list(broken), 0u) << broken;
+  EXPECT_GT(list(R"({"format_version": 1, "files": {"config.json": {}, "model.safetensors": {}, "tokenizer_config.json": {}}})"), 0u);
+}
+
 TEST_F(Fetch, TextAloneLeavesWeightsOut) {
   const std::string path = get(kRepo, {.files = HubFiles::kText});
   EXPECT_THAT(files_in(path), ElementsAre("1_Pooling/config.json", "config.json", "empty.json", "tokenizer.json"));
