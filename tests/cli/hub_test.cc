@@ -108,7 +108,8 @@ TEST_F(HubCommands, CtrlCEndsWith130AndTheNextRunGoesOn) {
   server_.write("acme/slow", "m.gguf", test::noise(1000000, 1));
   server_.set(json::parse(R"([{"match": "/cdn/", "stall": [400000, 20]}])"));
   program_ = "/usr/bin/timeout";
-  const Result stopped = run({"--preserve-status", "-s", "INT", "2", TRANSOM_BINARY, "cache", "fetch", "acme/slow"});
+  // In the foreground: to the program alone, not to its group as well, which would be a second Ctrl-C.
+  const Result stopped = run({"--foreground", "--preserve-status", "-s", "INT", "3", TRANSOM_BINARY, "cache", "fetch", "acme/slow"});
   EXPECT_EQ(stopped.code, 130);
   EXPECT_THAT(stopped.err, HasSubstr("goes on"));
   program_ = TRANSOM_BINARY;
