@@ -2,6 +2,7 @@
 #include "checkpoint/loader.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <iterator>
 #include <unordered_map>
@@ -225,6 +226,18 @@ std::string reconcile_head_dim(Json& config, const TensorSource& source) {
                        said > 0 ? said : hidden / heads);
   }
   return {};
+}
+
+std::string note_attention_sinks(Json& config, const TensorSource& source) {
+  Json found = Json::array();
+  for (const TensorEntry& e : source.entries())
+    if (const auto stars = match_pattern("model.layers.*.self_attn.attention_sink_bias", e.name); stars && stars->front().size() < 8)
+      found.push_back(std::strtol(stars->front().c_str(), nullptr, 10));
+  if (found.empty()) return {};
+  config["attention_sink_layers"] = found;
+  const auto says = [&](const char* key) { return config.contains(key) && config[key] == true; };
+  if (says("add_swa_attention_sink_bias") || says("add_full_attention_sink_bias")) return {};
+  return fmt::format("{} layers have attention sinks by their tensors, the config says none: the tensors win", found.size());
 }
 
 }  // namespace transom

@@ -63,4 +63,8 @@ void share_tied(ParamTable& params);
 // Writes `head_dim` into the config and returns a warning, or "".
 std::string reconcile_head_dim(Json& config, const TensorSource& source);
 
+// The layers that have attention sinks by their tensors' names (attention_sink_bias), written into the config as
+// `attention_sink_layers`. Returns a warning when the config says that no layer has any, or "".
+std::string note_attention_sinks(Json& config, const TensorSource& source);
+
 }  // namespace transom

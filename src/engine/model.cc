@@ -172,6 +172,7 @@ Model Model::load(const std::string& path, const ModelOptions& options) {
   m->source = open_checkpoint(path);
   identify(*m);
   if (std::string w = reconcile_head_dim(m->config_json, *m->source); !w.empty()) m->warnings.push_back(std::move(w));
+  if (std::string w = note_attention_sinks(m->config_json, *m->source); !w.empty()) m->warnings.push_back(std::move(w));
   const Config config(m->config_json, m->source->gguf() ? path : path + "/config.json");
   m->context_length = config.i("max_position_embeddings", 0);
   m->vocab_size = config.i("vocab_size");
@@ -181,6 +182,7 @@ Model Model::load(const std::string& path, const ModelOptions& options) {
   m->head = head_info(*m->network, config);
   if (const int64_t n = m->network->limits().positions; n > 0) m->context_length = std::min(m->context_length, n);
   check_unread(config, *m);
+  if (m->family.config_rules) m->family.rules += m->family.config_rules(config);
   m->bindings = bind_params(m->params, *m->source, m->source->gguf() ? m->family.gguf.rules : m->family.rules,
                             m->family.base_prefix, {.allow_unused = options.allow_unused_tensors});
   std::move(m->bindings.warnings.begin(), m->bindings.warnings.end(), std::back_inserter(m->warnings));

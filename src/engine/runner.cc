@@ -40,7 +40,7 @@ void Runner::check(const StepItem& it, int64_t begin) const {
   if (begin > 0 && model_.states.empty())
     fail(Code::kUnsupported, "state", "expected each text whole, got one in pieces: {} keeps no state", model_.architecture);
   if (limits.positions > 0 && begin + n > limits.positions)
-    fail(Code::kInvalidArgument, "token ids", "expected at most {} of a text (the model's positions), got {}", limits.positions, begin + n);
+    fail(Code::kInvalidArgument, "token ids", "expected at most {} of a text ({}), got {}", limits.positions, limits.positions_of, begin + n);
   if (it.token_types.empty()) return;
   if (it.token_types.size() != it.ids.size())
     fail(Code::kInvalidArgument, "token types", "expected one for each of {} ids, got {}", n, it.token_types.size());
@@ -77,6 +77,7 @@ Batch Runner::lay_out(std::span<const StepItem> items, std::vector<int32_t>& wan
   b.positions = upload(positions);
   b.token_types = upload(types);
   b.max_position = max_kv;
+  b.whole = std::all_of(items.begin(), items.end(), [](const StepItem& it) { return !it.state || it.state->length == 0; });
   b.packed = {.count = static_cast<int32_t>(items.size()), .q_start = upload(q_start), .kv_len = upload(q_len_as_kv),
               .max_q_len = max_q, .max_kv_len = max_q};
   const int32_t* lengths = upload(kv_len);

@@ -74,11 +74,11 @@ struct RopeTableArgs {
   float scale = 1.f;
   View cos, sin;  // F32
 };
-// Rotates the first 2R of every head of x in place. Pairs are (i, i + R), or (2i, 2i + 1) when interleaved.
+// Rotates 2R of every head of x, from `first` on, in place. Pairs are (i, i + R), or (2i, 2i + 1) when interleaved.
 struct RopeArgs {
   View x;  // [T, heads * hd]
   ConstView cos, sin;
-  int64_t heads = 1;
+  int64_t heads = 1, first = 0;
   bool interleaved = false;
   bool inverse = false;  // rotates back (the backward pass)
 };
@@ -136,6 +136,30 @@ struct AttentionArgs {
   AttentionMask mask;
   ScoreMod mod;
   float* lse = nullptr;  // [T, H] log-sum-exp, written when not null (needed by the backward)
+};
+
+// Multi-head latent attention (DeepSeek 2024): of each token a latent and a rotated part are kept, which all heads share. Head h
+// has the rows of `weight` from h * (nope + v) on, K_h of nope rows and V_h of v: its key at j is (K_h latent[j], rope[j]), its
+// value V_h latent[j]. Sums are over what is kept, so the result depends on neither the pages nor the step's other rows. A table
+// without this row has ops compose it.
+struct LatentAttentionArgs {
+  ConstView q;             // [T, H * (nope + R)]
+  ConstView latent, rope;  // [.., L], [.., R]: packed rows, or the columns of the whole cache
+  WeightView weight;       // [H * (nope + v), L]
+  View out;                // [T, H * v]
+  SequenceTable seqs;
+  int64_t heads = 1;
+  float scale = 1.f;
+  AttentionMask mask;
+};
+// Each head's own linear map: y_h = x_h W_hᵀ, or x_h W_h when `transposed`. W_h is `rows` rows of weight, from
+// h * (weight.rows / heads) + first on; x_h and y_h begin at column h * (cols / heads), and what follows them is left alone.
+struct HeadLinearArgs {
+  ConstView x;
+  WeightView weight;
+  View y;
+  int64_t heads = 1, first = 0, rows = 0;
+  bool transposed = false;
 };
 
 // With limit > 0, gate is at most limit and up within ±limit before anything else (GPT-OSS); up_offset is added to up.
@@ -323,6 +347,8 @@ struct Kernels {
   void (*rope)(const RopeArgs&, Stream&);
   void (*kv_write)(const KvWriteArgs&, Stream&);
   void (*attention)(const AttentionArgs&, Stream&);
+  void (*latent_attention)(const LatentAttentionArgs&, Stream&);
+  void (*head_linear)(const HeadLinearArgs&, Stream&);
   void (*act_mul)(const ActMulArgs&, Stream&);
   void (*axpby)(const AxpbyArgs&, Stream&);
   void (*softcap)(const SoftcapArgs&, Stream&);

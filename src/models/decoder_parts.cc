@@ -14,7 +14,7 @@ DecoderParts decoder_parts(const Config& c, const DecoderDefaults& d) {
   p.norm = {.kind = d.norm, .size = hidden, .eps = c.f(d.eps_key, d.eps), .bias = d.norm == nn::Norm::kLayer};
   p.attention = {.hidden = hidden, .heads = heads, .kv_heads = kv_heads, .head_dim = head_dim,
                  .scale = 1 / std::sqrt(static_cast<double>(head_dim))};
-  if (d.rotates) p.attention.rope = std::make_shared<nn::RopeSpec>(nn::rope_from_config(c, head_dim, d.rope_theta, d.rope_layers));
+  if (d.rotates) p.attention.rope = std::make_shared<nn::RopeSpec>(nn::rope_from_config(c, head_dim, d.rope_theta, d.rope_layers, d.partial_rotary));
   p.mlp = {.hidden = hidden,
            .inner = d.inner_per_hidden ? c.size("intermediate_size", d.inner_per_hidden * hidden) : c.size("intermediate_size"),
            .act = nn::activation_by_name(c.s(d.act_key, d.act), c.origin())};
@@ -75,13 +75,19 @@ static std::unique_ptr<nn::Network> decoder_of(const Scope& root, const DecoderP
   return d;
 }
 
+std::unique_ptr<nn::Network> mixed_decoder(const Scope& root, const DecoderParts& p, const MixerOfLayer& mixer,
+                                           const FeedForwardOfLayer& feed_forward) {
+  return decoder_of(root, p, {}, [&](nn::Decoder& d, const Scope& s, const nn::AttentionSpec&, int64_t i) {
+    d.add<nn::PreNorm>(nn::NormLayer(s / "input_layernorm", p.norm), mixer(s, i), nn::NormLayer(s / "post_attention_layernorm", p.norm),
+                       feed_forward(s, i), static_cast<float>(p.residual_scale));
+  });
+}
+
 std::unique_ptr<nn::Network> pre_norm_decoder(const Scope& root, const DecoderParts& p, const AttentionOfLayer& attention,
                                               const FeedForwardOfLayer& feed_forward) {
-  return decoder_of(root, p, attention, [&](nn::Decoder& d, const Scope& s, const nn::AttentionSpec& a, int64_t i) {
-    d.add<nn::PreNorm>(nn::NormLayer(s / "input_layernorm", p.norm), nn::layer<nn::Attention>(s / "self_attn", a),
-                       nn::NormLayer(s / "post_attention_layernorm", p.norm),
-                       feed_forward ? feed_forward(s, i) : nn::layer<nn::Mlp>(s / "mlp", p.mlp), static_cast<float>(p.residual_scale));
-  });
+  return mixed_decoder(
+      root, p, [&](const Scope& s, int64_t i) { return nn::layer<nn::Attention>(s / "self_attn", attention ? attention(i) : p.attention); },
+      [&](const Scope& s, int64_t i) { return feed_forward ? feed_forward(s, i) : nn::layer<nn::Mlp>(s / "mlp", p.mlp); });
 }
 
 std::unique_ptr<nn::Network> sandwich_decoder(const Scope& root, const DecoderParts& p, const AttentionOfLayer& attention) {

@@ -18,6 +18,7 @@ struct DecoderDefaults {
   const char* eps_key = "rms_norm_eps";
   double eps = 1e-6;
   double rope_theta = 10000;
+  double partial_rotary = 1;
   const char* rope_layers = "";  // where layer types rotate differently: those that DecoderParts::attention is for
   int64_t head_dim = 0;  // 0: hidden_size / num_attention_heads
   const char* act_key = "hidden_act";
@@ -65,7 +66,14 @@ using AttentionOfLayer = std::function<nn::AttentionSpec(int64_t)>;
 // The feed-forward of layer i, declared below the layer's scope.
 using FeedForwardOfLayer = std::function<nn::LayerPtr(const Scope& layer, int64_t i)>;
 
-// embed -> n times PreNorm(attention, mlp) -> norm -> head, under the names of Llama's layers.
+// The mixer of layer i, declared below the layer's scope.
+using MixerOfLayer = std::function<nn::LayerPtr(const Scope& layer, int64_t i)>;
+
+// embed -> n times PreNorm(mixer, feed-forward) -> norm -> head, under the names of Llama's layers.
+std::unique_ptr<nn::Network> mixed_decoder(const Scope& root, const DecoderParts& parts, const MixerOfLayer& mixer,
+                                           const FeedForwardOfLayer& feed_forward);
+
+// Likewise with attention, and the same feed-forward in every layer unless told otherwise.
 std::unique_ptr<nn::Network> pre_norm_decoder(const Scope& root, const DecoderParts& parts, const AttentionOfLayer& attention = {},
                                               const FeedForwardOfLayer& feed_forward = {});
 

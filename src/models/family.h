@@ -15,6 +15,7 @@ namespace transom {
 struct Family {
   std::unique_ptr<nn::Network> (*build)(const Config& config, const Scope& root);
   Rules rules;                    // for Hugging Face checkpoints
+  Rules (*config_rules)(const Config& config) = nullptr;  // likewise, those that depend on the config
   GgufNames gguf;                 // for GGUF files
   std::string_view base_prefix;   // transformers' base_model_prefix: present in some checkpoints, absent in others
   std::vector<std::string_view> config_keys;  // what transformers' config class defines, beyond the common keys
@@ -32,15 +33,22 @@ Family albert_family();
 Family bert_family();
 Family cohere2_family();
 Family cohere_family();
+Family deepseek_v2_family();
+Family deepseek_v32_family();
+Family deepseek_v3_family();
 Family deberta_v2_family();
 Family distilbert_family();
 Family electra_family();
+Family dots1_family();
 Family ernie4_5_family();
+Family ernie4_5_moe_family();
 Family exaone4_family();
 Family gemma2_family();
 Family gemma3_family();
 Family gemma_family();
 Family glm4_family();
+Family glm4_moe_family();
+Family glm4_moe_lite_family();
 Family glm_family();
 Family gpt2_family();
 Family gpt_neox_family();
@@ -49,6 +57,9 @@ Family gptj_family();
 Family granite_family();
 Family granite_moe_family();
 Family llama_family();
+Family mimo_family();
+Family mimo_v2_family();
+Family minimax_m2_family();
 Family mistral_family();
 Family mixtral_family();
 Family modernbert_family();

@@ -7,10 +7,7 @@ namespace {
 
 std::unique_ptr<nn::Network> mixed(const Config& c, const Scope& root, const DecoderParts& p, const AttentionOfLayer& attention,
                                    const nn::MoeSpec& moe) {
-  const std::vector<bool> sparse = sparse_layers(c, p.layers);
-  return pre_norm_decoder(root, p, attention, [&](const Scope& s, int64_t i) {
-    return sparse[i] ? nn::layer<nn::Moe>(s / "mlp", moe) : nn::layer<nn::Mlp>(s / "mlp", p.mlp);
-  });
+  return pre_norm_decoder(root, p, attention, some_sparse(p, moe, sparse_layers(c, p.layers)));
 }
 
 nn::MoeSpec experts(const Config& c, const DecoderParts& p) {

@@ -6,12 +6,14 @@ namespace {
 
 using Axis = Split::Axis;
 
+int64_t value_dim(const AttentionSpec& a) { return a.value_dim ? a.value_dim : a.head_dim; }
+
 std::vector<FusedLinear::Segment> projections(const AttentionSpec& a) {
   const Split by_head{Axis::kOut, a.head_dim};
   const Bias bias = a.qkv_bias ? Bias::kRequired : Bias::kNone;
   return {{a.q, a.heads * a.head_dim, by_head, bias},
           {a.k, a.kv_heads * a.head_dim, by_head, bias},
-          {a.v, a.kv_heads * a.head_dim, by_head, bias}};
+          {a.v, a.kv_heads * value_dim(a), {Axis::kOut, value_dim(a)}, bias}};
 }
 
 }  // namespace
@@ -23,7 +25,7 @@ void require_groups(const Config& c, int64_t heads, int64_t kv_heads) {
 Attention::Attention(const Scope& s, const AttentionSpec& spec)
     : spec_(spec),
       qkv_(s, spec.hidden, projections(spec)),
-      out_(s / spec.o, spec.heads * spec.head_dim, spec.hidden, {Axis::kIn, spec.head_dim},
+      out_(s / spec.o, spec.heads * value_dim(spec), spec.hidden, {Axis::kIn, value_dim(spec)},
            spec.out_bias ? Bias::kRequired : Bias::kNone) {
   if (spec.qk_norm) {
     const auto declare = [&](const char* name, int64_t heads) {
@@ -37,7 +39,7 @@ Attention::Attention(const Scope& s, const AttentionSpec& spec)
   if (spec.sinks) sinks_ = s.vector("sinks", spec.heads, {Axis::kOut, 1});
   // A causal layer keeps its keys and values; an encoder's sees only the step's own rows.
   if (spec.mask.causal)
-    state_ = s.state({.k_dim = spec.kv_heads * spec.head_dim, .v_dim = spec.kv_heads * spec.head_dim, .window = spec.mask.window});
+    state_ = s.state({.k_dim = spec.kv_heads * spec.head_dim, .v_dim = spec.kv_heads * value_dim(spec), .window = spec.mask.window});
 }
 
 Tensor Attention::forward(Ctx& cx, const Tensor& x) const {
@@ -52,6 +54,7 @@ Tensor Attention::forward(Ctx& cx, const Tensor& x) const {
     ops::rope(cx, q, t, spec_.heads, spec_.rope->interleaved);
     ops::rope(cx, k, t, spec_.kv_heads, spec_.rope->interleaved);
   }
+  if (spec_.value_scale != 1) v = ops::scale(cx, v, static_cast<float>(spec_.value_scale));
   ops::AttentionParam p{.heads = spec_.heads, .kv_heads = spec_.kv_heads, .scale = static_cast<float>(spec_.scale),
                               .mask = spec_.mask, .softcap = static_cast<float>(spec_.softcap), .sinks = sinks_, .state = state_};
   if (spec_.relative) p.relative = spec_.relative->scores(cx);

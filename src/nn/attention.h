@@ -16,12 +16,14 @@ namespace transom::nn {
 
 struct AttentionSpec {
   int64_t hidden = 0, heads = 0, kv_heads = 0, head_dim = 0;
+  int64_t value_dim = 0;                 // of a head's value; 0: head_dim
   double scale = 0;                      // of q·k
   std::shared_ptr<const RopeSpec> rope;  // null: none; shared by the layers that use the same
   std::optional<NormSpec> qk_norm;       // over each head of q and k, or
   bool qk_norm_whole = false;            // over all heads of a row together (OLMo 2)
   AttentionMask mask;
   double softcap = 0;
+  double value_scale = 1;                // of values (MiMo V2)
   std::shared_ptr<const RelativeBias> relative;  // null: none
   bool sinks = false;  // "sinks": for each head, the logit of a key without a value (GPT-OSS)
   bool qkv_bias = false, out_bias = false;

@@ -27,6 +27,7 @@ class Stack {
 // What the tables of a network can take; 0: any.
 struct InputLimits {
   int64_t positions = 0, token_types = 0;
+  const char* positions_of = "the model's positions";  // what has so many
 };
 
 // What a family builds.
@@ -55,6 +56,7 @@ struct DecoderSpec {
   bool head_bias = false;                 // Phi, GPT-J
   int64_t positions = 0;                  // learned positions, as many: model.embed_positions (GPT-2); 0: none
   std::optional<NormSpec> embedding_norm; // model.embed_norm (BLOOM)
+  InputLimits limits = {};                // beside those of the tables
 };
 
 // embed_tokens -> blocks -> norm -> lm_head. Scope: the model's root; the body lies below "model".
@@ -67,7 +69,7 @@ class Decoder final : public Network {
   }
   Tensor hidden(Ctx& cx) const override;
   Tensor logits(Ctx& cx, const Tensor& rows) const override;
-  InputLimits limits() const override { return {spec_.positions, 0}; }
+  InputLimits limits() const override { return spec_.positions > 0 ? InputLimits{.positions = spec_.positions} : spec_.limits; }
   HeadShape head() const override { return {.task = Task::kCausalLm, .outputs = spec_.vocab}; }
 
  private:

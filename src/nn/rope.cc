@@ -98,6 +98,7 @@ void scale(RopeSpec& r, const Config& c, const Config& top, int64_t dim, double 
     const double original = c.f("original_max_position_embeddings", static_cast<double>(top.i("max_position_embeddings")));
     r.inv_freq = yarn_frequencies(c, dim, base, factor, original);
     r.factor = yarn_attention_factor(c, factor);
+    if (const double all = c.f("mscale_all_dim", 0); all != 0) r.key_factor = yarn_mscale(factor, all);
   } else if (type == "llama3") {
     llama3_scale(c, r.inv_freq, factor);
   } else {
@@ -130,13 +131,13 @@ RopeSpec plain_rope(int64_t rotary_dim, double theta) {
   return r;
 }
 
-RopeSpec rope_from_config(const Config& c, int64_t head_dim, double default_theta, const std::string& layer_type) {
+RopeSpec rope_from_config(const Config& c, int64_t head_dim, double default_theta, const std::string& layer_type, double default_partial) {
   std::optional<Config> p = c.sub("rope_parameters");
   if (p && !layer_type.empty() && p->has(layer_type.c_str())) p = p->sub(layer_type.c_str());
   const bool modern = p.has_value();
   if (!p) p = c.sub("rope_scaling");
   double theta = c.f("rope_theta", default_theta);
-  double partial = c.f("partial_rotary_factor", 1.0);
+  double partial = c.f("partial_rotary_factor", default_partial);
   std::string type = "default";
   if (p) {
     if (modern) theta = p->f("rope_theta", theta);

@@ -14,6 +14,7 @@ namespace transom::nn {
 struct RopeSpec {
   std::vector<float> inv_freq;  // [rotary_dim / 2]
   double factor = 1;            // multiplies cos and sin
+  double key_factor = 1;        // yarn's mscale_all_dim: models that were trained with it (DeepSeek) scale q·k by its square
   bool interleaved = false;     // pairs (2i, 2i + 1) instead of (i, i + half)
   // Past `original` positions: dynamic NTK recomputes the base from the length; longrope switches to `long_inv_freq`.
   int64_t original = 0;
@@ -28,7 +29,9 @@ struct RopeSpec {
 
 // Reads `rope_parameters` (transformers 5, also one object per layer type) or `rope_theta` with `rope_scaling` (4.x).
 // `layer_type` picks among per-layer-type parameters ("full_attention"); `default_theta` is the family's own default.
-RopeSpec rope_from_config(const Config& c, int64_t head_dim, double default_theta, const std::string& layer_type = "");
+// `default_partial`: of partial_rotary_factor.
+RopeSpec rope_from_config(const Config& c, int64_t head_dim, double default_theta, const std::string& layer_type = "",
+                          double default_partial = 1);
 
 // No scaling at all, with the given base.
 RopeSpec plain_rope(int64_t rotary_dim, double theta);

@@ -43,13 +43,14 @@ RopeTables rope_tables(Ctx& cx, std::span<const float> inv_freq, float scale) {
   return r;
 }
 
-void rope(Ctx& cx, Tensor& x, const RopeTables& t, int64_t heads, bool interleaved) {
-  CHECK(x.cols() % heads == 0 && 2 * t.cos.cols() <= x.cols() / heads && t.cos.rows() == x.rows());
-  cx.kernels.rope({.x = x.view, .cos = t.cos.view, .sin = t.sin.view, .heads = heads, .interleaved = interleaved}, cx.stream);
+void rope(Ctx& cx, Tensor& x, const RopeTables& t, int64_t heads, bool interleaved, int64_t first) {
+  CHECK(x.cols() % heads == 0 && first + 2 * t.cos.cols() <= x.cols() / heads && t.cos.rows() == x.rows());
+  cx.kernels.rope({.x = x.view, .cos = t.cos.view, .sin = t.sin.view, .heads = heads, .first = first, .interleaved = interleaved},
+                  cx.stream);
   if (cx.tape)
-    cx.tape->record([x, t, heads, interleaved](Ctx& cx) {
+    cx.tape->record([x, t, heads, interleaved, first](Ctx& cx) {
       if (!cx.tape->has_grad(x)) return;
-      cx.kernels.rope({.x = cx.tape->grad(cx, x), .cos = t.cos.view, .sin = t.sin.view, .heads = heads,
+      cx.kernels.rope({.x = cx.tape->grad(cx, x), .cos = t.cos.view, .sin = t.sin.view, .heads = heads, .first = first,
                        .interleaved = interleaved, .inverse = true}, cx.stream);
     });
 }

@@ -21,6 +21,7 @@ struct Batch {
   const int32_t* ids = nullptr;         // [T]
   const int32_t* positions = nullptr;   // [T]
   const int32_t* token_types = nullptr; // [T] or null (BERT's segments)
+  bool whole = false;                   // no sequence has tokens from earlier steps
   int64_t max_position = 0;             // the longest sequence, state included: decides length-dependent rope
   SequenceTable packed;                 // the sequences without state (pages == null)
   std::vector<SequenceTable> paged;     // one a state group

@@ -49,6 +49,20 @@ Tensor scale(Ctx& cx, const Tensor& x, float factor) {
   return y;
 }
 
+Tensor columns(Ctx& cx, const Tensor& x, int64_t begin, int64_t count) {
+  const Tensor part = x.columns(begin, count);
+  if (!cx.tape) return part;
+  Tensor y = cx.arena.tensor(x.dtype(), x.rows(), count);
+  cx.kernels.axpby({.x = part.view, .y = y.view}, cx.stream);
+  cx.tape->track(y);
+  cx.tape->record([x, y, begin, count](Ctx& cx) {
+    if (!cx.tape->has_grad(y) || x.node < 0) return;
+    const Tensor dx{.view = cx.tape->grad(cx, x), .owner = {}};
+    cx.kernels.axpby({.x = cx.tape->grad(cx, y), .y = dx.columns(begin, count).view, .b = 1.f}, cx.stream);
+  });
+  return y;
+}
+
 Tensor gather_rows(Ctx& cx, const Tensor& x, const int32_t* rows, int64_t count) {
   Tensor y = cx.arena.tensor(cx.dtype, count, x.cols());
   cx.kernels.gather_rows({.x = x.view, .rows = rows, .y = y.view}, cx.stream);

@@ -47,8 +47,9 @@ Tensor add(Ctx& cx, const Tensor& x, const Tensor& pending, float scale = 1.f);
 // factor * x; without a tape written over x.
 Tensor scale(Ctx& cx, const Tensor& x, float factor);
 
-// Rotates heads of x in place by the step's tables (also on a tape: no op needs the unrotated value).
-void rope(Ctx& cx, Tensor& x, const RopeTables& tables, int64_t heads, bool interleaved);
+// Rotates heads of x, from each one's column `first` on, in place by the step's tables (also on a tape: no op needs the unrotated
+// value).
+void rope(Ctx& cx, Tensor& x, const RopeTables& tables, int64_t heads, bool interleaved, int64_t first = 0);
 // cos and sin for the step's positions; inv_freq is a host array.
 RopeTables rope_tables(Ctx& cx, std::span<const float> inv_freq, float scale);
 
@@ -75,6 +76,20 @@ struct AttentionParam {
 };
 // q [T, H*hd], k and v [T, kv_heads*hd] -> [T, H*v_hd]. With state: writes k and v, then attends over all that is kept.
 Tensor attention(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionParam& p);
+
+struct LatentAttentionParam {
+  int64_t heads = 1, value = 0;  // columns of a head's value
+  float scale = 1.f;
+  AttentionMask mask;
+  const Param* expand = nullptr;  // [H * (nope + v), L]
+  int32_t state = -1;             // keeps latent and rope of each token, side by side
+};
+// kernels.h: LatentAttentionArgs. q [T, H * (nope + R)], latent [T, L], rope [T, R] -> [T, H * v]. Where the table has no row of its
+// own, whole texts are expanded to keys and values; steps that go on from earlier ones are absorbed: the queries and the results
+// go through `expand` instead, and only the latents are read.
+Tensor latent_attention(Ctx& cx, const Tensor& q, const Tensor& latent, const Tensor& rope, const LatentAttentionParam& p);
+// Columns [begin, begin + count) of x: its own memory, or on a tape a copy.
+Tensor columns(Ctx& cx, const Tensor& x, int64_t begin, int64_t count);
 
 // Each row becomes the mean of its sequence's rows: attention with equal scores.
 Tensor sequence_means(Ctx& cx, const Tensor& x);

@@ -25,6 +25,7 @@ void PagePool::grow(Group& g, int32_t pages, Stream& stream) {
   const auto capacity = static_cast<int32_t>(std::min<int64_t>(std::max(g.capacity + pages, 2 * g.capacity), bound));
   for (const int32_t i : g.states) {
     const auto enlarge = [&](std::shared_ptr<std::byte>& memory, int64_t dim) {
+      if (dim == 0) return;
       std::shared_ptr<std::byte> larger = kernels_.allocate(page_bytes(dim) * capacity);
       kernels_.fill_zero(larger.get(), page_bytes(dim) * capacity, stream);
       if (memory) kernels_.copy_on_device(larger.get(), memory.get(), page_bytes(dim) * g.capacity, stream);

@@ -160,11 +160,11 @@ TEST_P(Rows, Rope) {
     for (const int64_t head_dim : {8, 18, 64, 80})
       for (const bool interleaved : {false, true})
         for (const bool inverse : {false, true}) {
-          const int64_t half = head_dim == 80 ? 16 : head_dim / 2;
+          const int64_t half = head_dim == 80 ? 16 : head_dim / 2, first = head_dim - 2 * half;
           const Matrix x = Matrix(type, 5, 3 * head_dim).fill(random);
           const Matrix c = Matrix(DType::kF32, 5, half).fill(random), s = Matrix(DType::kF32, 5, half).fill(random);
           Matrix y(x), want(x);
-          RopeArgs a{.x = want, .cos = c, .sin = s, .heads = 3, .interleaved = interleaved, .inverse = inverse};
+          RopeArgs a{.x = want, .cos = c, .sin = s, .heads = 3, .first = first, .interleaved = interleaved, .inverse = inverse};
           bench.ref.rope(a, bench.stream);
           a.x = y;
           table().rope(a, bench.stream);

@@ -165,7 +165,7 @@ TEST_F(Gradient, Rope) {
     check([&](Ctx& cx, const Inputs& in) {
       const float inv_freq[] = {1.f, 0.3f};
       Tensor x = ops::add(cx, in[0], in[0], 1.f);  // rope works in place: keep the input
-      ops::rope(cx, x, ops::rope_tables(cx, inv_freq, 1.2f), 2, interleaved);
+      ops::rope(cx, x, ops::rope_tables(cx, inv_freq, 1.2f), 2, interleaved, 2);
       return x;
     }, {random(8, 12)});
 }
@@ -182,6 +182,15 @@ TEST_F(Gradient, Attention) {
       return ops::attention(cx, in[0], in[1], in[2],
                             {.heads = 4, .kv_heads = 2, .scale = 0.6f, .mask = {.causal = c.causal, .window = c.window}, .softcap = c.softcap});
     }, {random(8, 12), random(8, 6), random(8, 6)});
+}
+
+TEST_F(Gradient, LatentAttention) {
+  two_sequences();
+  const Param expand = param("expand", 3 * (4 + 2), 5);  // 3 heads: 4 columns without rotation, values of 2
+  check([&](Ctx& cx, const Inputs& in) {
+    const Tensor latent = ops::columns(cx, in[1], 0, 5), rope = ops::columns(cx, in[1], 5, 2);
+    return ops::latent_attention(cx, in[0], latent, rope, {.heads = 3, .value = 2, .scale = 0.4f, .expand = &expand});
+  }, {random(8, 3 * 6), random(8, 7)}, {&expand});
 }
 
 TEST_F(Gradient, SequenceMeans) {
@@ -328,6 +337,8 @@ TEST(KernelTable, EveryRowHasAReferenceAndABackward) {
       {"rope", row(k.rope), row(k.rope)},                    // the inverse rotation
       {"kv_write", row(k.kv_write), row(k.kv_write)},        // training keeps no state
       {"attention", row(k.attention), row(k.attention_grad)},
+      {"latent_attention", row(k.latent_attention), row(k.attention_grad)},  // composed on a tape
+      {"head_linear", row(k.head_linear), row(k.head_linear)},               // of absorbed attention, which no tape sees
       {"act_mul", row(k.act_mul), row(k.act_mul_grad)},
       {"axpby", row(k.axpby), row(k.axpby)},
       {"softcap", row(k.softcap), row(k.softcap_grad)},
@@ -342,8 +353,8 @@ TEST(KernelTable, EveryRowHasAReferenceAndABackward) {
     EXPECT_TRUE(r.forward) << r.name;
     EXPECT_TRUE(r.backward) << r.name;
   }
-  // name, host_memory, 5 memory functions, 15 forward and 12 training rows, 2 of packing
-  EXPECT_EQ(sizeof(Kernels), 36 * sizeof(void*)) << "a row was added or removed: bring this list up to date";
+  // name, host_memory, 5 memory functions, 17 forward and 12 training rows, 2 of packing
+  EXPECT_EQ(sizeof(Kernels), 38 * sizeof(void*)) << "a row was added or removed: bring this list up to date";
 }
 
 }  // namespace

@@ -51,6 +51,7 @@ struct Forms {
 // With `one_order`, every number of rows goes through the kernel of few rows.
 void run_linear(const Primitives& p, const LinearArgs& a, Stream& s, bool one_order);
 void run_expert_linear(const Primitives& p, const ExpertLinearArgs& a, Stream& s, bool one_order);
+void run_head_linear(const Primitives& p, const HeadLinearArgs& a, Stream& s);
 void run_attention(const Primitives& p, const AttentionArgs& a, Stream& s);
 
 }  // namespace transom::cpu

@@ -186,8 +186,8 @@ void rope(const RopeArgs& a, int64_t begin, int64_t end) {
     const float* cos = static_cast<const float*>(in_row(a.cos, t).p);
     const float* sin = static_cast<const float*>(in_row(a.sin, t).p);
     for (int64_t h = 0; h < a.heads; ++h)
-      a.interleaved ? rotate_pairs(in, out, cos, sin, h * head_dim, half, sign)
-                    : rotate_halves(in, out, cos, sin, h * head_dim, half, sign);
+      a.interleaved ? rotate_pairs(in, out, cos, sin, h * head_dim + a.first, half, sign)
+                    : rotate_halves(in, out, cos, sin, h * head_dim + a.first, half, sign);
   }
 }
 

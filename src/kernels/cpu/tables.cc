@@ -94,6 +94,7 @@ struct Rows {
     });
   }
   static void attention(const AttentionArgs& a, Stream& s) { run_attention(p(), a, s); }
+  static void head_linear(const HeadLinearArgs& a, Stream& s) { run_head_linear(p(), a, s); }
   static void act_mul(const ActMulArgs& a, Stream& s) {
     by_elements(s, a.y.rows, a.y.cols, [&](int64_t t, int64_t b, int64_t e) { p().act_mul(a, t, b, e); });
   }
@@ -159,6 +160,8 @@ struct Rows {
     k.rope = rope;
     k.kv_write = kv_write;
     k.attention = attention;
+    k.latent_attention = nullptr;  // composed: with dense products
+    k.head_linear = head_linear;
     k.act_mul = act_mul;
     k.axpby = axpby;
     k.softcap = softcap;

@@ -16,7 +16,7 @@ __global__ void rope_table_kernel(const RopeTableArgs a) {
 __global__ void rope_kernel(const RopeArgs a) {
   const int64_t t = element_row(), pair = element_column(), half = a.cos.cols;
   if (pair >= a.heads * half) return;
-  const int64_t head = pair / half * (a.x.cols / a.heads), i = pair % half;
+  const int64_t head = pair / half * (a.x.cols / a.heads) + a.first, i = pair % half;
   const int64_t first = head + (a.interleaved ? 2 * i : i), second = head + (a.interleaved ? 2 * i + 1 : i + half);
   const float x = load(a.x, t, first), y = load(a.x, t, second);
   const float c = load(a.cos, t, i), s = a.inverse ? -load(a.sin, t, i) : load(a.sin, t, i);

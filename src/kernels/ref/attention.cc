@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/ref/row.h"
+#include "tensor/quant.h"
 
 namespace transom::ref {
 namespace {
@@ -86,6 +87,37 @@ void attention(const AttentionArgs& a, Stream& s) {
     }
     for (int64_t c = 0; c < vd; ++c) store(a.out, t, h * vd + c, out[c]);
     if (a.lse) a.lse[t * a.heads + h] = static_cast<float>(top + std::log(sum));
+  });
+}
+
+// Absorbed: (K latent)·q = latent·(Kᵀ q), Σ p (V latent) = V (Σ p latent).
+void latent_attention(const LatentAttentionArgs& a, Stream& s) {
+  const int64_t qd = a.q.cols / a.heads, L = a.latent.cols, R = a.rope.cols, nope = qd - R, vd = a.out.cols / a.heads;
+  const AttentionArgs shape{.q = a.q, .k = a.latent, .v = a.latent, .out = a.out, .seqs = a.seqs, .mask = a.mask};
+  parallel(s, a.heads, [&](int64_t h) {
+    std::vector<float> w((nope + vd) * L);
+    for (int64_t r = 0; r < nope + vd; ++r) dequantize_row(a.weight.dtype, a.weight.row(h * (nope + vd) + r), w.data() + r * L, L);
+    for (int64_t t = 0; t < a.q.rows; ++t) {
+      const Visible keys(shape, t);
+      std::vector<double> q(L, 0.0), sum(L, 0.0), p;
+      for (int64_t r = 0; r < nope; ++r)
+        for (int64_t c = 0; c < L; ++c) q[c] += load(a.q, t, h * qd + r) * w[r * L + c];
+      double top = -std::numeric_limits<double>::infinity(), total = 0;
+      for (int32_t j = keys.begin; j < keys.end; ++j) {
+        double x = 0;
+        for (int64_t c = 0; c < L; ++c) x += q[c] * load(a.latent, keys.row(j), c);
+        for (int64_t c = 0; c < R; ++c) x += load(a.q, t, h * qd + nope + c) * load(a.rope, keys.row(j), c);
+        top = std::max(top, p.emplace_back(x * a.scale));
+      }
+      for (double& x : p) total += x = std::exp(x - top);
+      for (int32_t j = keys.begin; j < keys.end; ++j)
+        for (int64_t c = 0; c < L; ++c) sum[c] += p[j - keys.begin] / total * load(a.latent, keys.row(j), c);
+      for (int64_t r = 0; r < vd; ++r) {
+        double y = 0;
+        for (int64_t c = 0; c < L; ++c) y += sum[c] * w[(nope + r) * L + c];
+        store(a.out, t, h * vd + r, y);
+      }
+    }
   });
 }
 

@@ -114,4 +114,27 @@ void linear_grad_weight(const LinearGradWeightArgs& a, Stream& s) {
   });
 }
 
+void head_linear(const HeadLinearArgs& a, Stream& s) {
+  const int64_t T = a.x.rows, K = a.weight.cols, xd = a.x.cols / a.heads, yd = a.y.cols / a.heads, every = a.weight.rows / a.heads;
+  parallel(s, a.heads, [&](int64_t h) {
+    std::vector<float> tmp;
+    std::vector<double> w, sum(a.transposed ? T * K : 0, 0.0);
+    for (int64_t r = 0; r < a.rows; ++r) {
+      weight_row(a.weight, h * every + a.first + r, tmp, w);
+      for (int64_t t = 0; t < T; ++t) {
+        if (a.transposed) {
+          const double x = load(a.x, t, h * xd + r);
+          for (int64_t c = 0; c < K; ++c) sum[t * K + c] += x * w[c];
+        } else {
+          double y = 0;
+          for (int64_t c = 0; c < K; ++c) y += load(a.x, t, h * xd + c) * w[c];
+          store(a.y, t, h * yd + r, y);
+        }
+      }
+    }
+    for (int64_t t = 0; a.transposed && t < T; ++t)
+      for (int64_t c = 0; c < K; ++c) store(a.y, t, h * yd + c, sum[t * K + c]);
+  });
+}
+
 }  // namespace transom::ref

@@ -34,6 +34,8 @@ const Kernels& ref_kernels() {
       .rope = ref::rope,
       .kv_write = ref::kv_write,
       .attention = ref::attention,
+      .latent_attention = ref::latent_attention,
+      .head_linear = ref::head_linear,
       .act_mul = ref::act_mul,
       .axpby = ref::axpby,
       .softcap = ref::softcap,

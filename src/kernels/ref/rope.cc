@@ -21,8 +21,8 @@ void rope(const RopeArgs& a, Stream& s) {
   parallel(s, a.x.rows, [&](int64_t t) {
     for (int64_t h = 0; h < a.heads; ++h)
       for (int64_t i = 0; i < half; ++i) {
-        const int64_t first = h * head_dim + (a.interleaved ? 2 * i : i);
-        const int64_t second = h * head_dim + (a.interleaved ? 2 * i + 1 : i + half);
+        const int64_t first = h * head_dim + a.first + (a.interleaved ? 2 * i : i);
+        const int64_t second = h * head_dim + a.first + (a.interleaved ? 2 * i + 1 : i + half);
         const double x = load(a.x, t, first), y = load(a.x, t, second);
         const double c = load(a.cos, t, i), n = a.inverse ? -load(a.sin, t, i) : load(a.sin, t, i);
         store(a.x, t, first, x * c - y * n);

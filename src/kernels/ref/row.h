@@ -47,6 +47,8 @@ void rope_table(const RopeTableArgs&, Stream&);
 void rope(const RopeArgs&, Stream&);
 void kv_write(const KvWriteArgs&, Stream&);
 void attention(const AttentionArgs&, Stream&);
+void latent_attention(const LatentAttentionArgs&, Stream&);
+void head_linear(const HeadLinearArgs&, Stream&);
 void act_mul(const ActMulArgs&, Stream&);
 void axpby(const AxpbyArgs&, Stream&);
 void softcap(const SoftcapArgs&, Stream&);
