@@ -36,7 +36,8 @@ std::unique_ptr<nn::Network> build_v32(const Config& c, const Scope& root) {
   DecoderParts p = decoder_parts(c, {.rotates = false});
   const nn::LatentAttentionSpec attention = latent_attention_spec(c, p);
   p.decoder.limits = {.positions = c.size("index_topk", 2048), .positions_of = "index_topk: sparse attention is not there yet"};
-  for (const char* of_the_indexer : {"index_head_dim", "index_n_heads", "layer_types"}) c.ignore(of_the_indexer);
+  for (const char* of_the_indexer : {"index_head_dim", "index_n_heads"}) c.ignore(of_the_indexer);
+  for (const std::string& type : c.strings("layer_types")) c.require(type == "indexed_attention", "layer_types", "indexed_attention in every layer");
   c.require(!c.b("mlp_bias", false), "mlp_bias", "false");
   return latent_decoder(c, root, p, attention, grouped_moe_spec(c, p, {.groups = 8, .top_groups = 4, .scale = 2.5}), 3);
 }

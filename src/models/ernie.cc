@@ -18,7 +18,7 @@ std::unique_ptr<nn::Network> build_moe(const Config& c, const Scope& root) {
   p.attention.qkv_bias = p.attention.out_bias = p.mlp.bias = p.decoder.head_bias = c.b("use_bias", false);
   nn::MoeSpec moe = moe_spec(c, p, "moe_intermediate_size");
   moe.routing.normalize = moe.correction_bias = true;
-  c.ignore("moe_norm_min");  // far below any sum of probabilities
+  c.require(c.f("moe_norm_min", 1e-12) <= 1e-6, "moe_norm_min", "a number below any sum of probabilities");
   if (const int64_t n = c.i("moe_num_shared_experts", 2); n > 0) {
     c.require(n <= moe.experts, "moe_num_shared_experts", "at most as many as routed ones");
     moe.shared = p.mlp;
@@ -43,7 +43,7 @@ Family ernie4_5_moe_family() {
           .gguf = {},
           .base_prefix = "model",
           .config_keys = moe_keys({"use_bias", "moe_intermediate_size", "moe_num_experts", "moe_k", "moe_num_shared_experts",
-                                   "moe_layer_start_index", "moe_layer_end_index", "moe_layer_interval"}),
+                                   "moe_layer_start_index", "moe_layer_end_index", "moe_layer_interval", "moe_norm_min"}),
           .config_aliases = {{"moe_num_experts", "num_experts"}, {"moe_k", "num_experts_per_tok"}}};
 }
 

@@ -19,7 +19,7 @@ nn::LatentAttentionSpec latent_attention_spec(const Config& c, const DecoderPart
   rope.interleaved = c.b("rope_interleave", true);
   a.scale = rope.key_factor * rope.key_factor / std::sqrt(static_cast<double>(a.nope_dim + a.rope_dim));
   a.rope = std::make_shared<nn::RopeSpec>(std::move(rope));
-  c.ignore("qk_head_dim");  // nope and rope together
+  c.require(c.i("qk_head_dim", a.nope_dim + a.rope_dim) == a.nope_dim + a.rope_dim, "qk_head_dim", "qk_nope_head_dim + qk_rope_head_dim");
   return a;
 }
 

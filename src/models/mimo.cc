@@ -69,8 +69,16 @@ std::unique_ptr<nn::Network> build_v2(const Config& c, const Scope& root) {
 
 std::unique_ptr<nn::Network> build_v1(const Config& c, const Scope& root) {
   c.require(c.b("attention_bias", true), "attention_bias", "true");
-  c.ignore("num_nextn_predict_layers");  // model.mtp_layers
+  c.ignore("num_nextn_predict_layers");  // without_mtp_layers
   return qwen2_family().build(c, root);
+}
+
+Rules without_mtp_layers(const Config& c) {
+  const int64_t count = c.i("num_nextn_predict_layers", 0);
+  c.require(count <= 64, "num_nextn_predict_layers", "at most 64");
+  Rules rules;
+  for (int64_t i = 0; i < count; ++i) rules += {Drop{"model.mtp_layers." + std::to_string(i) + ".**"}};
+  return rules;
 }
 
 }  // namespace
@@ -78,7 +86,7 @@ std::unique_ptr<nn::Network> build_v1(const Config& c, const Scope& root) {
 Family mimo_family() {
   Family f = qwen2_family();
   f.build = build_v1;
-  f.rules += {Drop{"model.mtp_layers.**"}};
+  f.config_rules = without_mtp_layers;
   return f;
 }
 

@@ -96,6 +96,10 @@ std::string why_inert(const std::string& key, const Json& config) {
     return layers_say || no_window ? "layer_types, no_rope_layers and windows say it" : "";
   if (key == "layer_types" || key == "sliding_window") return no_window ? "windows are off" : "";
   if (key == "intermediate_size") return config.contains("moe_intermediate_size") ? "no layer is dense" : "";
+  if (key == "first_k_dense_replace") return config.contains("mlp_layer_types") ? "mlp_layer_types says it" : "";
+  if (key == "num_nextn_predict_layers") return config[key] == 0 ? "there are no such layers" : "";
+  if (key.starts_with("index_")) return "of DeepSeek's indexer, or a bound";
+  if (key.ends_with("attention_sink_bias")) return config[key] == true ? "the tensors decide" : "";
   if (key == "max_relative_positions") return config[key] == -1 ? "below 1: max_position_embeddings" : "";
   if (key == "type_vocab_size") return config["model_type"] == "mpnet" ? "there are no token types" : "";
   if (key.find("dropout") != std::string::npos) return "of training";
