@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,7 +34,8 @@ HubServer::HubServer() {
 }
 
 HubServer::~HubServer() {
-  ::close(stdin_);  // ends it
+  ::close(stdin_);
+  ::kill(child_, SIGTERM);
   int status = 0;
   ::waitpid(child_, &status, 0);
 }

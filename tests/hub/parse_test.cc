@@ -136,7 +136,7 @@ TEST(HubAnswers, FactsAreCheckedBeforeTheyAreUsed) {
   answer.headers["x-linked-size"] = "34";
   EXPECT_EQ(parse_facts(answer, commit, "test").size, 34);
   EXPECT_EQ(parse_facts(answer, commit, "test").location, "http://cdn/x");
-  for (const std::string etag : {"", "\"\"", "\"", "../x", "a/b", "a b", ".", std::string(200, 'a').c_str()}) {
+  for (const std::string& etag : std::initializer_list<std::string>{"", "\"\"", "\"", "../x", "a/b", "a b", ".", std::string(200, 'a')}) {
     answer.headers["x-linked-etag"] = etag;
     if (!etag.empty()) EXPECT_THROW(parse_facts(answer, commit, "test"), Error) << etag;
   }

@@ -194,7 +194,7 @@ std::vector<float> head_logits(const Model& m, const std::vector<test::GoldenCas
 TEST_P(Head, LogitsEqualTransformers) {
   const test::Golden golden = test::load_golden(GetParam());
   const Model m = load(GetParam());
-  EXPECT_EQ(m.head().task, golden.json.at("task"));
+  EXPECT_EQ(m.head().task, golden.json.at("task").get<std::string>());
   EXPECT_THAT(m.warnings(), testing::IsEmpty());
   Runner r(m.impl(), 16, 0);
   for (const test::GoldenCase& c : golden.cases) {

@@ -14,14 +14,6 @@ TRANSOM_INLINE void each(int64_t begin, int64_t end, Body&& f) {
   if (c < end) f(c, end - c);
 }
 
-// A vector whose lanes from n on are zero, for sums over the end of a row.
-TRANSOM_INLINE F keep(F v, int64_t n) {
-  if (n == kLanes) return v;
-  float t[kLanes];
-  storeu(t, v);
-  return load_part(t, n);
-}
-
 struct Moments {
   float mean, rstd;
 };

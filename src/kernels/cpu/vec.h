@@ -53,6 +53,8 @@ TRANSOM_INLINE HalfI to_bf16(F v) {  // to nearest even; NaN stays NaN, quiet
 TRANSOM_INLINE F load_part(const float* p, int64_t n) { return _mm512_maskz_loadu_ps(first(n), p); }
 TRANSOM_INLINE HalfI load_half_part(const uint16_t* p, int64_t n) { return _mm256_maskz_loadu_epi16(first(n), p); }
 TRANSOM_INLINE void store_part(float* p, F v, int64_t n) { _mm512_mask_storeu_ps(p, first(n), v); }
+// A vector whose lanes from n on are zero, for sums over the end of a row.
+TRANSOM_INLINE F keep(F v, int64_t n) { return _mm512_maskz_mov_ps(first(n), v); }
 TRANSOM_INLINE void store_half_part(uint16_t* p, HalfI v, int64_t n) { _mm256_mask_storeu_epi16(p, first(n), v); }
 TRANSOM_INLINE void store_half(uint16_t* p, HalfI v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
 TRANSOM_INLINE __m256 fold(F v) {
@@ -113,6 +115,12 @@ TRANSOM_INLINE F load_part(const float* p, int64_t n) {
   float t[8] = {};
   memcpy(t, p, sizeof(float) * n);  // p may be misaligned
   return loadu(t);
+}
+TRANSOM_INLINE F keep(F v, int64_t n) {
+  if (n == kLanes) return v;
+  float t[kLanes];
+  storeu(t, v);
+  return load_part(t, n);
 }
 TRANSOM_INLINE HalfI load_half_part(const uint16_t* p, int64_t n) {
   uint16_t t[8] = {};
