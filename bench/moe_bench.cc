@@ -1,7 +1,8 @@
 // What routing costs: decoding with a mixture of experts of Mixtral's shape beside a dense model of the same active parameters.
 //   moe_bench [--kernels NAME] [--threads N] [--rounds N] [--steps N] [--sequences N] [--cpu-time 0|1]
 // Both run whole: embedding, layers, head, over their states. Each round decodes `steps` tokens of each, in alternating order, and
-// gives one ratio; the medians of rounds are shown. Weights are random BF16; eight times the active experts lie in memory, more than any cache.
+// gives one ratio; the medians of rounds are shown. Weights are random BF16. Of the dense model as many copies run in turn as make up the
+// mixture's memory, so that neither finds more of its weights in a cache than the other.
 #include <time.h>
 
 #include <algorithm>
@@ -68,24 +69,34 @@ std::unique_ptr<Model::Impl> make(bool mixture, const Options& o) {
   return m;
 }
 
-struct Decoding {
+struct Copy {
   std::unique_ptr<Model::Impl> model;
   Runner runner;
   std::vector<SequenceState> states;
+
+  Copy(bool mixture, const Options& o) : model(make(mixture, o)), runner(*model, 16, 0), states(o.sequences) {}
+};
+
+struct Decoding {
+  std::vector<std::unique_ptr<Copy>> copies;
+  size_t turn = 0;
   std::mt19937 random{7};
 
-  Decoding(bool mixture, const Options& o) : model(make(mixture, o)), runner(*model, 16, 0), states(o.sequences) {}
+  Decoding(bool mixture, const Options& o) {
+    while (copies.size() < (mixture ? 1 : kExperts / kChosen)) copies.push_back(std::make_unique<Copy>(mixture, o));
+  }
 
   // Seconds of one step of all sequences, over `steps`.
   double run(int steps, bool cpu) {
     const double start = now(cpu);
     for (int i = 0; i < steps; ++i) {
-      std::vector<int32_t> ids(states.size());
+      Copy& c = *copies[turn++ % copies.size()];
+      std::vector<int32_t> ids(c.states.size());
       for (int32_t& id : ids) id = static_cast<int32_t>(random() % kVocab);
       std::vector<StepItem> items;
-      for (size_t s = 0; s < states.size(); ++s)
-        items.push_back({.state = &states[s], .ids = std::span(ids).subspan(s, 1), .want = StepItem::Want::kLast});
-      runner.logits(items);
+      for (size_t s = 0; s < c.states.size(); ++s)
+        items.push_back({.state = &c.states[s], .ids = std::span(ids).subspan(s, 1), .want = StepItem::Want::kLast});
+      c.runner.logits(items);
     }
     return (now(cpu) - start) / steps;
   }
@@ -107,9 +118,10 @@ int run(const Options& o) {
     else second(), first();
     ratios.push_back(a.back() / b.back());
   }
+  const Model::Impl& model = *mixture.copies.front()->model;
   const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
-  std::printf("%s, %d threads, %d sequences: mixture %.2f ms a step, dense %.2f ms, ratio %.3f (%.3f to %.3f)\n", mixture.model->kernels->name,
-              mixture.model->team->size(), o.sequences, 1e3 * median(a), 1e3 * median(b), median(ratios), *least, *most);
+  std::printf("%s, %d threads, %d sequences: mixture %.2f ms a step, dense %.2f ms, ratio %.3f (%.3f to %.3f)\n", model.kernels->name,
+              model.team->size(), o.sequences, 1e3 * median(a), 1e3 * median(b), median(ratios), *least, *most);
   return 0;
 }
 
