@@ -47,4 +47,22 @@ Json read_json_file(const std::string& path, size_t max_bytes) {
   return parse_json(read_file(path, max_bytes), path);
 }
 
+Json read_python_json_file(const std::string& path, size_t max_bytes) {
+  constexpr std::string_view kWord = "Infinity", kValue = R"({"__float__": "Infinity"})";
+  const std::string text = read_file(path, max_bytes);
+  std::string json;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (!in_string && text.compare(i, kWord.size(), kWord) == 0) {
+      json += kValue;
+      i += kWord.size() - 1;
+      continue;
+    }
+    json += text[i];
+    if (text[i] == '"') in_string = !in_string;
+    if (in_string && text[i] == '\\' && i + 1 < text.size()) json += text[++i];
+  }
+  return parse_json(json, path);
+}
+
 }  // namespace transom

@@ -18,4 +18,8 @@ Json parse_json(std::string_view text, std::string_view context, int max_depth =
 // Reads and parses a whole file; errors name the path. Files over `max_bytes` are refused.
 Json read_json_file(const std::string& path, size_t max_bytes = size_t{512} << 20);
 
+// The same of a file that Python's json wrote: Infinity, which JSON lacks, is read as {"__float__": "Infinity"}, as
+// transformers 5 writes it.
+Json read_python_json_file(const std::string& path, size_t max_bytes);
+
 }  // namespace transom

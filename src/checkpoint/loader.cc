@@ -34,7 +34,7 @@ const TensorEntry* find_entry(const TensorSource& source, const std::string& nam
 }
 
 // Rows of a matrix, elements of a vector: what a fused tensor joins.
-int64_t size_of(const Param& p) { return p.kind == ParamKind::kVector ? p.cols : p.rows; }
+int64_t size_of(const Param& p) { return p.kind == ParamKind::kVector ? p.rows * p.cols : p.rows; }
 
 std::vector<int64_t> without_ones(const std::vector<int64_t>& shape) {
   std::vector<int64_t> s;
@@ -45,6 +45,7 @@ std::vector<int64_t> without_ones(const std::vector<int64_t>& shape) {
 // `size`: rows or elements of all parameters in the tensor. Dimensions of 1 do not count.
 void check_shape(const Param& p, const TensorEntry& e, int64_t size, const Place& place, const TensorSource& source) {
   std::vector<int64_t> want = {size};
+  if (p.kind == ParamKind::kVector && p.rows > 1) want = {size / p.cols, p.cols};
   if (p.kind != ParamKind::kVector) want.insert(place.transposed ? want.begin() : want.end(), p.cols);
   if (place.slab >= 0) want.insert(want.begin(), std::max(e.shape.empty() ? 0 : e.shape[0], place.slab + 1));
   if (without_ones(e.shape) != without_ones(want))
@@ -157,7 +158,7 @@ bool in_place(const Binding& b) { return b.param->kind != ParamKind::kVector && 
 
 int64_t value_bytes(const Binding& b) {
   const Param& p = *b.param;
-  return p.kind == ParamKind::kVector ? static_cast<int64_t>(sizeof(float)) * p.cols : p.rows * row_bytes(b.entry->dtype, p.cols);
+  return p.kind == ParamKind::kVector ? static_cast<int64_t>(sizeof(float)) * size_of(p) : p.rows * row_bytes(b.entry->dtype, p.cols);
 }
 
 void copy_value(const Binding& b, const std::byte* stored, std::byte* to) {
@@ -166,9 +167,9 @@ void copy_value(const Binding& b, const std::byte* stored, std::byte* to) {
   const int64_t run = b.run > 0 ? b.run : std::max<int64_t>(size_of(p), 1);
   const auto row_of = [&](int64_t i) { return b.begin + i / run * b.stride + i % run; };
   if (p.kind == ParamKind::kVector) {
-    std::vector<float> all(b.stored_rows ? b.stored_rows : p.cols);
+    std::vector<float> all(b.stored_rows ? b.stored_rows : size_of(p));
     dequantize_row(type, stored, all.data(), static_cast<int64_t>(all.size()));
-    for (int64_t i = 0; i < p.cols; ++i) {
+    for (int64_t i = 0; i < size_of(p); ++i) {
       const auto value = static_cast<float>(all[row_of(i)] + b.offset);
       std::memcpy(to + i * sizeof value, &value, sizeof value);
     }

@@ -38,7 +38,9 @@ int run(const CommonOptions& common, bool tensors) {
                                                            head["per_text"].get<bool>() ? "text" : "token"));
   line("context", fmt::format("{} tokens", d["context_length"].get<int64_t>()));
   line("vocabulary", std::to_string(d["vocab_size"].get<int64_t>()));
-  line("state", fmt::format("{} a token in {} layers", bytes_text(d["state_bytes_per_token"]), d["state"].size()));
+  const int64_t slot = d["state_bytes_per_sequence"];
+  line("state", fmt::format("{} a token{} in {} layers", bytes_text(d["state_bytes_per_token"]),
+                            slot > 0 ? fmt::format(" and {} a text", bytes_text(slot)) : "", d["state"].size()));
   const Json& p = d["placement"];
   line("runs on", fmt::format("{} kernels, {} threads, {} activations; weights {}", p["kernels"].get<std::string>(),
                               p["threads"].get<int>(), p["activations"].get<std::string>(), p["weights"].get<std::string>()));

@@ -138,7 +138,7 @@ std::vector<NamedMatrix> Engine::hidden_states(std::span<const int32_t> ids) {
 
 Engine::Stats Engine::stats() const {
   return {.steps = impl_->runner.steps(), .tokens_forwarded = impl_->runner.tokens_forwarded(),
-          .state_bytes = impl_->runner.pool().bytes(), .state_pages = impl_->runner.pool().used_pages(),
+          .state_bytes = impl_->runner.state_bytes(), .state_pages = impl_->runner.pool().used_pages(),
           .activation_bytes = static_cast<int64_t>(impl_->runner.activation_bytes())};
 }
 

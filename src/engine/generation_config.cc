@@ -268,7 +268,7 @@ GenerationConfig generation_config_of(const GgufMetadata& gguf) {
 GenerationConfig read_generation_config(const std::string& directory) {
   const auto read = [&](const char* name) {
     const std::string path = directory + "/" + name;
-    return file_exists(path) ? read_json_file(path, size_t{16} << 20) : Json();
+    return file_exists(path) ? read_python_json_file(path, size_t{16} << 20) : Json();
   };
   return generation_config_of(read("generation_config.json"), read("config.json"), directory);
 }

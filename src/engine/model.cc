@@ -41,7 +41,7 @@ void identify(Model::Impl& m) {
     names = {std::string(name.empty() ? said : name)};
   } else {
     if (!file_exists(m.path + "/config.json")) fail(Code::kNotFound, m.path, "expected config.json beside the weights, got none");
-    m.config_json = read_json_file(m.path + "/config.json", size_t{16} << 20);
+    m.config_json = read_python_json_file(m.path + "/config.json", size_t{16} << 20);
     names = architectures(m.config_json, m.path + "/config.json");
   }
   for (const std::string& n : names)
@@ -259,13 +259,15 @@ nlohmann::ordered_json Model::describe() const {
   d["vocab_size"] = m.vocab_size;
   d["hidden_size"] = m.hidden_size;
   d["blocks"] = m.params.blocks();
-  int64_t state = 0;
+  int64_t state = 0, slot = 0;
   Json layers = Json::array();
   for (const StateSpec& s : m.states) {
     state += (s.k_dim + s.v_dim) * info(m.dtype).bytes;
-    layers.push_back({{"k_dim", s.k_dim}, {"v_dim", s.v_dim}, {"window", s.window}});
+    slot += s.per_sequence * static_cast<int64_t>(sizeof(float));
+    layers.push_back({{"k_dim", s.k_dim}, {"v_dim", s.v_dim}, {"window", s.window}, {"per_sequence", s.per_sequence}});
   }
   d["state_bytes_per_token"] = state;
+  d["state_bytes_per_sequence"] = slot;
   d["state"] = layers;
   d["placement"] = {{"kernels", m.kernels->name}, {"activations", name(m.dtype)}, {"threads", m.team->size()},
                     {"weights", m.options.stream_weights       ? "streamed from disk, block by block"

@@ -10,12 +10,18 @@ namespace transom {
 Runner::Runner(Model::Impl& model, int32_t page_size, int64_t max_pages)
     : model_(model),
       pool_(model.states, page_size, model.dtype, *model.kernels, max_pages),
+      slots_(model.states, *model.kernels),
       arena_([&k = *model.kernels](size_t bytes) { return k.allocate(bytes); }) {
   stream_.team = model.team.get();
 }
 
 std::span<const float> Runner::logits(std::span<const StepItem> items) { return run(items, true); }
 std::span<const float> Runner::hidden(std::span<const StepItem> items) { return run(items, false); }
+
+void Runner::release(SequenceState& s) {
+  pool_.release(s);
+  slots_.release(s);
+}
 
 const int32_t* Runner::upload(const std::vector<int32_t>& host) {
   const size_t i = next_buffer_++, bytes = sizeof(int32_t) * std::max<size_t>(host.size(), 1);
@@ -39,6 +45,8 @@ void Runner::check(const StepItem& it, int64_t begin) const {
       fail(Code::kInvalidArgument, "token ids", "expected ids below {}, got {}", model_.vocab_size, id);
   if (begin > 0 && model_.states.empty())
     fail(Code::kUnsupported, "state", "expected each text whole, got one in pieces: {} keeps no state", model_.architecture);
+  if (it.state && it.state->torn)
+    fail(Code::kInternal, "state", "expected a sequence whose last step was done, got one whose recurrent state was left half advanced");
   if (limits.positions > 0 && begin + n > limits.positions)
     fail(Code::kInvalidArgument, "token ids", "expected at most {} of a text ({}), got {}", limits.positions, limits.positions_of, begin + n);
   if (it.token_types.empty()) return;
@@ -50,7 +58,7 @@ void Runner::check(const StepItem& it, int64_t begin) const {
 }
 
 Batch Runner::lay_out(std::span<const StepItem> items, std::vector<int32_t>& wanted, bool first_rows) {
-  std::vector<int32_t> ids, positions, types, q_start{0}, q_len_as_kv, kv_len;
+  std::vector<int32_t> ids, positions, types, q_start{0}, q_len_as_kv, kv_len, own_slots, before;
   int32_t max_q = 0, max_kv = 0;
   for (const StepItem& it : items) {
     const int64_t begin = it.state ? it.state->length : 0;
@@ -67,6 +75,8 @@ Batch Runner::lay_out(std::span<const StepItem> items, std::vector<int32_t>& wan
     q_start.push_back(static_cast<int32_t>(ids.size()));
     q_len_as_kv.push_back(n);
     kv_len.push_back(static_cast<int32_t>(begin) + n);
+    own_slots.push_back(it.state ? it.state->slot : -1);
+    before.push_back(static_cast<int32_t>(begin));
     max_q = std::max(max_q, n);
     max_kv = std::max(max_kv, kv_len.back());
   }
@@ -97,6 +107,11 @@ Batch Runner::lay_out(std::span<const StepItem> items, std::vector<int32_t>& wan
                        .max_pages = max_pages, .page_size = size, .max_q_len = max_q, .max_kv_len = max_kv});
     b.slots.push_back(upload(slots));
   }
+  b.recurrent = {.count = b.packed.count, .q_start = b.packed.q_start};
+  if (!slots_.empty() && !items.empty() && items[0].state) {
+    b.recurrent.slots = upload(own_slots);
+    b.recurrent.before = upload(before);
+  }
   b.logit_rows = upload(wanted);
   b.logit_count = static_cast<int64_t>(wanted.size());
   return b;
@@ -107,12 +122,16 @@ std::span<const float> Runner::run(std::span<const StepItem> items, bool want_lo
   for (const StepItem& it : items) {
     CHECK((it.state != nullptr) == stateful && !it.ids.empty());
     if (stateful) pool_.reserve(*it.state, static_cast<int64_t>(it.ids.size()), stream_);
+    if (stateful) slots_.reserve(*it.state, stream_);
   }
   arena_.reset();
   std::vector<int32_t> wanted;
   const nn::HeadRows rows = want_logits ? model_.network->head().rows : nn::HeadRows::kEach;
   Ctx cx{.kernels = *model_.kernels, .stream = stream_, .arena = arena_, .dtype = model_.dtype, .batch = lay_out(items, wanted, rows != nn::HeadRows::kEach)};
-  if (stateful) cx.states = pool_.views();
+  if (stateful) {
+    cx.states = pool_.views();
+    slots_.add_views(cx.states);
+  }
   cx.residency = model_.residency.get();
   cx.observer = observer;
   int64_t row = 0;
@@ -126,6 +145,8 @@ std::span<const float> Runner::run(std::span<const StepItem> items, bool want_lo
     }
     row += n;
   }
+  for (const StepItem& it : items)
+    if (stateful) it.state->torn = !slots_.empty();
   Tensor y = model_.network->hidden(cx);
   if (!wanted.empty()) {
     if (rows == nn::HeadRows::kMean) y = ops::sequence_means(cx, y);
@@ -135,8 +156,11 @@ std::span<const float> Runner::run(std::span<const StepItem> items, bool want_lo
     }
     if (want_logits) y = model_.network->logits(cx, y);
   }
-  for (const StepItem& it : items)
-    if (stateful) pool_.advance(*it.state, static_cast<int64_t>(it.ids.size()));
+  for (const StepItem& it : items) {
+    if (!stateful) continue;
+    pool_.advance(*it.state, static_cast<int64_t>(it.ids.size()));
+    it.state->torn = false;
+  }
   tokens_forwarded_ += row;
   ++steps_;
   return wanted.empty() ? std::span<const float>{} : to_host(y);

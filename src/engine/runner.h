@@ -8,6 +8,7 @@
 
 #include "engine/loaded_model.h"
 #include "state/page_pool.h"
+#include "state/slot_pool.h"
 
 namespace transom {
 
@@ -26,12 +27,14 @@ class Runner {
 
   // Rows [n, head().outputs] (or [n, hidden]) as F32 in host memory, in order of the items, valid until the next step. States advance.
   // A head over whole texts (kFirst, kMean) gives one row an item. Error{kInvalidArgument} for ids outside the vocabulary or
-  // past the model's positions; Error{kResource} when pages run out: no state has changed then.
+  // past the model's positions; Error{kResource} when pages run out: no state has changed then. Any other error within a step
+  // tears recurrent states, which cannot go back: such a sequence takes no further step until it is released.
   std::span<const float> logits(std::span<const StepItem> items);
   std::span<const float> hidden(std::span<const StepItem> items);
 
   PagePool& pool() { return pool_; }
-  void release(SequenceState& s) { pool_.release(s); }
+  int64_t state_bytes() const { return pool_.bytes() + slots_.bytes(); }
+  void release(SequenceState& s);
   int64_t tokens_forwarded() const { return tokens_forwarded_; }
   int64_t steps() const { return steps_; }
   size_t activation_bytes() const { return arena_.capacity(); }
@@ -48,6 +51,7 @@ class Runner {
 
   Model::Impl& model_;
   PagePool pool_;
+  SlotPool slots_;
   Stream stream_;
   Arena arena_;
   std::vector<float> out_;

@@ -34,7 +34,7 @@ struct Stream {
   size_t scratch_bytes_ = 0;
 };
 
-enum class Activation : uint8_t { kSilu, kGelu, kGeluTanh, kRelu, kTanh, kSigmoid, kQuickGelu };
+enum class Activation : uint8_t { kSilu, kGelu, kGeluTanh, kRelu, kTanh, kSigmoid, kQuickGelu, kIdentity };
 
 // y[t] = scale * W[ids[t]]; an id outside the table is the caller's mistake (checked on the host before the step).
 struct EmbeddingArgs {
@@ -65,6 +65,7 @@ struct NormArgs {
   const float* bias = nullptr;    // layer_norm only
   float eps = 1e-6f, weight_offset = 0.f, pending_scale = 1.f;
   int64_t groups = 1;  // each row is `groups` independent vectors of cols / groups elements (qk-norm)
+  bool whole_weight = false;  // weight and bias are [groups * D]: each group has its own
 };
 
 // cos, sin [T, R]: cos(position * inv_freq) * scale, R = rotary_dim / 2, the angle rounded to float as transformers does.
@@ -246,6 +247,71 @@ struct CombineRowsArgs {
   View y;                              // [T, D]
 };
 
+// --- Recurrences over the tokens of a sequence. State is F32, one row (a slot) a sequence. Tokens are taken in order, and the
+// state after each is what a step that ends there would keep: results do not depend on how a sequence is split into steps.
+
+// Rows [q_start[s], q_start[s + 1]) of the step follow the state in row slots[s], which holds `before[s]` tokens; where that is
+// 0 the state is taken as zeros, whatever it holds. slots == null: all sequences begin, and nothing is kept.
+struct RecurrentTable {
+  int32_t count = 0;
+  const int32_t* q_start = nullptr;  // [count + 1]
+  const int32_t* slots = nullptr;    // [count]
+  const int32_t* before = nullptr;   // [count]
+};
+// y[t, c] = bias[c] + Σ_j weight[c, j] * x[t - K + 1 + j, c], the sequence's rows before its first being zeros.
+struct CausalConvArgs {
+  ConstView x;                    // [T, C]
+  const float* weight = nullptr;  // [C, K]
+  const float* bias = nullptr;    // [C] or null
+  int64_t width = 1;              // K
+  View y;
+  RecurrentTable seqs;
+  View state;  // [slots, (K - 1) * C]: the last K - 1 rows, the oldest first
+};
+// dt = clamp(softplus(x + bias), least, most); log_decay = -exp(a_log) * dt.
+struct TimeStepArgs {
+  ConstView x;  // [T, H]
+  const float *bias = nullptr, *a_log = nullptr;  // [H]
+  float least = 0.f, most = 0.f;
+  View dt, log_decay;  // F32; dt may be absent
+};
+// Linear attention with decay (Mamba 2: Dao & Gu 2024) and the gated delta rule (Yang et al. 2025): for each value head a
+// matrix S [dk, dv], and for each row in turn
+//   S = exp(log_decay) S;  u = factor * (v - Sᵀk), without the delta rule factor * v;  S += k uᵀ;  y = scale * Sᵀq + skip * v
+// Value head h goes with key head h / (heads / key_heads).
+struct LinearRecurrenceArgs {
+  ConstView q, k;                // [T, key_heads * dk]
+  ConstView v;                   // [T, heads * dv]
+  ConstView log_decay;           // [T, heads] F32
+  ConstView factor;              // [T, heads]
+  const float* skip = nullptr;   // [heads] or null
+  View y;                        // [T, heads * dv]
+  int64_t heads = 1, key_heads = 1;
+  float scale = 1.f;
+  bool delta = false;
+  RecurrentTable seqs;
+  View state;  // [slots, heads * dk * dv]
+};
+// The selective scan (Mamba: Gu & Dao 2023): for each column c a vector h [N], and for each row in turn, d = softplus(dt[t, c]),
+//   h[n] = exp(-exp(a_log[c, n]) * d) * h[n] + d * b[t, n] * x[t, c];  y[t, c] = Σ_n c[t, n] * h[n] + skip[c] * x[t, c]
+struct SelectiveScanArgs {
+  ConstView x, dt;  // [T, D]
+  ConstView b, c;   // [T, N]
+  const float *a_log = nullptr, *skip = nullptr;  // [D, N], [D]
+  View y;
+  RecurrentTable seqs;
+  View state;  // [slots, N * D]: the vectors' first numbers, one a column, then their second …
+};
+// RWKV 4's average of values (Peng et al. 2023): for each column, with d = -exp(decay), and for each row in turn
+//   y = (num + e^(first + k) v) / (den + e^(first + k));  num = e^d num + e^k v;  den = e^d den + e^k
+struct WkvArgs {
+  ConstView k, v;  // [T, C]
+  const float *decay = nullptr, *first = nullptr;  // [C]
+  View y;
+  RecurrentTable seqs;
+  View state;  // [slots, 3 * C]: num and den over e^top, and top, the largest exponent so far
+};
+
 // --- Training. Gradients are F32; names ending in _acc are added to ("+=").
 
 // dx_acc += alpha * dy W
@@ -356,6 +422,11 @@ struct Kernels {
   void (*routing)(const RoutingArgs&, Stream&);
   void (*expert_linear)(const ExpertLinearArgs&, Stream&);
   void (*combine_rows)(const CombineRowsArgs&, Stream&);
+  void (*causal_conv)(const CausalConvArgs&, Stream&);
+  void (*time_step)(const TimeStepArgs&, Stream&);
+  void (*linear_recurrence)(const LinearRecurrenceArgs&, Stream&);
+  void (*selective_scan)(const SelectiveScanArgs&, Stream&);
+  void (*wkv)(const WkvArgs&, Stream&);
 
   void (*linear_grad_input)(const LinearGradInputArgs&, Stream&);
   void (*linear_grad_weight)(const LinearGradWeightArgs&, Stream&);

@@ -46,16 +46,20 @@ int32_t sliding_window(const Config& c, int64_t otherwise) {
   return static_cast<int32_t>(c.size("sliding_window", otherwise));
 }
 
-std::vector<bool> sliding_layers(const Config& c, int64_t layers, const std::function<bool(int64_t)>& otherwise) {
+std::vector<bool> layers_of_type(const Config& c, int64_t layers, std::string_view yes, std::string_view no,
+                                 const std::function<bool(int64_t)>& otherwise) {
   const std::vector<std::string> types = c.strings("layer_types");
   c.require(types.empty() || static_cast<int64_t>(types.size()) == layers, "layer_types", "as many as num_hidden_layers");
-  std::vector<bool> sliding;
+  std::vector<bool> out;
   for (int64_t i = 0; i < layers; ++i) {
-    if (!types.empty())
-      c.require(types[i] == "full_attention" || types[i] == "sliding_attention", "layer_types", "full_attention or sliding_attention");
-    sliding.push_back(types.empty() ? otherwise(i) : types[i] == "sliding_attention");
+    if (!types.empty()) c.require(types[i] == yes || types[i] == no, "layer_types", std::string(no) + " or " + std::string(yes));
+    out.push_back(types.empty() ? otherwise(i) : types[i] == yes);
   }
-  return sliding;
+  return out;
+}
+
+std::vector<bool> sliding_layers(const Config& c, int64_t layers, const std::function<bool(int64_t)>& otherwise) {
+  return layers_of_type(c, layers, "sliding_attention", "full_attention", otherwise);
 }
 
 std::shared_ptr<const nn::RopeSpec> local_rope(const Config& c, int64_t head_dim, double theta) {
@@ -79,15 +83,14 @@ std::unique_ptr<nn::Network> mixed_decoder(const Scope& root, const DecoderParts
                                            const FeedForwardOfLayer& feed_forward) {
   return decoder_of(root, p, {}, [&](nn::Decoder& d, const Scope& s, const nn::AttentionSpec&, int64_t i) {
     d.add<nn::PreNorm>(nn::NormLayer(s / "input_layernorm", p.norm), mixer(s, i), nn::NormLayer(s / "post_attention_layernorm", p.norm),
-                       feed_forward(s, i), static_cast<float>(p.residual_scale));
+                       feed_forward ? feed_forward(s, i) : nn::layer<nn::Mlp>(s / "mlp", p.mlp), static_cast<float>(p.residual_scale));
   });
 }
 
 std::unique_ptr<nn::Network> pre_norm_decoder(const Scope& root, const DecoderParts& p, const AttentionOfLayer& attention,
                                               const FeedForwardOfLayer& feed_forward) {
-  return mixed_decoder(
-      root, p, [&](const Scope& s, int64_t i) { return nn::layer<nn::Attention>(s / "self_attn", attention ? attention(i) : p.attention); },
-      [&](const Scope& s, int64_t i) { return feed_forward ? feed_forward(s, i) : nn::layer<nn::Mlp>(s / "mlp", p.mlp); });
+  const auto mixer = [&](const Scope& s, int64_t i) { return nn::layer<nn::Attention>(s / "self_attn", attention ? attention(i) : p.attention); };
+  return mixed_decoder(root, p, mixer, feed_forward);
 }
 
 std::unique_ptr<nn::Network> sandwich_decoder(const Scope& root, const DecoderParts& p, const AttentionOfLayer& attention) {

@@ -54,6 +54,10 @@ std::shared_ptr<const nn::RopeSpec> interleaved(const nn::RopeSpec& rope);
 // sliding_window; 0 when there is none. `otherwise`: the family's default for an absent key.
 int32_t sliding_window(const Config& c, int64_t otherwise);
 
+// Which layers are of type `yes` rather than `no`, by `layer_types`, or those that `otherwise` says.
+std::vector<bool> layers_of_type(const Config& c, int64_t layers, std::string_view yes, std::string_view no,
+                                 const std::function<bool(int64_t)>& otherwise);
+
 // Which layers see only the window: `layer_types`, or those that `otherwise` says.
 std::vector<bool> sliding_layers(const Config& c, int64_t layers, const std::function<bool(int64_t)>& otherwise);
 
@@ -71,7 +75,7 @@ using MixerOfLayer = std::function<nn::LayerPtr(const Scope& layer, int64_t i)>;
 
 // embed -> n times PreNorm(mixer, feed-forward) -> norm -> head, under the names of Llama's layers.
 std::unique_ptr<nn::Network> mixed_decoder(const Scope& root, const DecoderParts& parts, const MixerOfLayer& mixer,
-                                           const FeedForwardOfLayer& feed_forward);
+                                           const FeedForwardOfLayer& feed_forward = {});
 
 // Likewise with attention, and the same feed-forward in every layer unless told otherwise.
 std::unique_ptr<nn::Network> pre_norm_decoder(const Scope& root, const DecoderParts& parts, const AttentionOfLayer& attention = {},

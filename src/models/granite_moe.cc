@@ -15,6 +15,13 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
 
 }  // namespace
 
+Rules granite_moe_rules() {
+  const std::string moe = "model.layers.*.block_sparse_moe.", expert = moe + "experts.*.";
+  return {Fused{expert + "input_linear.weight", {expert + "gate_proj.weight", expert + "up_proj.weight"}},
+          Stacked{expert + "input_linear.weight", moe + "input_linear.weight"},
+          Stacked{expert + "down_proj.weight", moe + "output_linear.weight"}};
+}
+
 Family granite_moe_family() {
   Rules gguf = {Rename{"model.layers.*.block_sparse_moe.router.layer.weight", "blk.*.ffn_gate_inp.weight"},
                 Stacked{"model.layers.*.block_sparse_moe.experts.*.gate_proj.weight", "blk.*.ffn_gate_exps.weight"},
@@ -23,11 +30,8 @@ Family granite_moe_family() {
   gguf += gguf_decoder_rules();
   GgufNames names = granite_gguf(gguf);
   for (const auto& key : gguf_moe_keys()) names.keys.push_back(key);
-  const std::string moe = "model.layers.*.block_sparse_moe.", expert = moe + "experts.*.";
   return {.build = build,
-          .rules = {Fused{expert + "input_linear.weight", {expert + "gate_proj.weight", expert + "up_proj.weight"}},
-                    Stacked{expert + "input_linear.weight", moe + "input_linear.weight"},
-                    Stacked{expert + "down_proj.weight", moe + "output_linear.weight"}},
+          .rules = granite_moe_rules(),
           .gguf = std::move(names),
           .base_prefix = "model",
           .config_keys = moe_keys({"attention_bias", "embedding_multiplier", "logits_scaling", "residual_multiplier", "attention_multiplier"})};

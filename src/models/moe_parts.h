@@ -40,6 +40,9 @@ std::vector<std::string_view> grouped_moe_keys(std::initializer_list<std::string
 // decoder_keys() and those of moe_spec.
 std::vector<std::string_view> moe_keys(std::initializer_list<std::string_view> more = {});
 
+// Hugging Face's names of Granite's experts, in the layers' `block_sparse_moe`.
+Rules granite_moe_rules();
+
 // GGUF's names of experts, router and shared expert in the layers' `mlp`, beside those of every decoder, and the keys that
 // speak of them.
 Rules gguf_moe_rules();

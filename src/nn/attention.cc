@@ -11,9 +11,11 @@ int64_t value_dim(const AttentionSpec& a) { return a.value_dim ? a.value_dim : a
 std::vector<FusedLinear::Segment> projections(const AttentionSpec& a) {
   const Split by_head{Axis::kOut, a.head_dim};
   const Bias bias = a.qkv_bias ? Bias::kRequired : Bias::kNone;
-  return {{a.q, a.heads * a.head_dim, by_head, bias},
-          {a.k, a.kv_heads * a.head_dim, by_head, bias},
-          {a.v, a.kv_heads * value_dim(a), {Axis::kOut, value_dim(a)}, bias}};
+  std::vector<FusedLinear::Segment> segments = {{a.q, a.heads * a.head_dim, by_head, bias},
+                                                {a.k, a.kv_heads * a.head_dim, by_head, bias},
+                                                {a.v, a.kv_heads * value_dim(a), {Axis::kOut, value_dim(a)}, bias}};
+  if (!a.gate.empty()) segments.push_back({a.gate, a.heads * value_dim(a), {Axis::kOut, value_dim(a)}, bias});
+  return segments;
 }
 
 }  // namespace
@@ -58,7 +60,8 @@ Tensor Attention::forward(Ctx& cx, const Tensor& x) const {
   ops::AttentionParam p{.heads = spec_.heads, .kv_heads = spec_.kv_heads, .scale = static_cast<float>(spec_.scale),
                               .mask = spec_.mask, .softcap = static_cast<float>(spec_.softcap), .sinks = sinks_, .state = state_};
   if (spec_.relative) p.relative = spec_.relative->scores(cx);
-  return out_.forward(cx, ops::attention(cx, q, k, v, p));
+  const Tensor y = ops::attention(cx, q, k, v, p);
+  return out_.forward(cx, spec_.gate.empty() ? y : ops::act_mul(cx, qkv[3], y, Activation::kSigmoid));
 }
 
 }  // namespace transom::nn

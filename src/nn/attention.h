@@ -26,6 +26,7 @@ struct AttentionSpec {
   double value_scale = 1;                // of values (MiMo V2)
   std::shared_ptr<const RelativeBias> relative;  // null: none
   bool sinks = false;  // "sinks": for each head, the logit of a key without a value (GPT-OSS)
+  std::string gate;    // a projection as wide as q's, whose sigmoid multiplies what the heads read (Qwen3-Next); "": none
   bool qkv_bias = false, out_bias = false;
   // Names of the projections and of the output projection, below the layer's scope.
   std::string q = "q_proj", k = "k_proj", v = "v_proj", o = "o_proj";

@@ -50,6 +50,14 @@ Hidden Reordered::forward(Ctx& cx, Hidden h) const {
   return h;
 }
 
+Single::Single(NormLayer n, LayerPtr f) : mixer_norm(n), mixer(std::move(f)) {}
+
+Hidden Single::forward(Ctx& cx, Hidden h) const {
+  const Tensor a = mixer_norm.absorb(cx, h);
+  h.pending = mixer->forward(cx, a);
+  return h;
+}
+
 Parallel::Parallel(NormLayer n1, LayerPtr f, std::optional<NormLayer> n2, LayerPtr g)
     : mixer_norm(n1), mixer(std::move(f)), mlp_norm(n2), mlp(std::move(g)) {}
 

@@ -3,6 +3,7 @@
 //   Sandwich  x + N f(N x);  x + N g(N x)        Gemma 2 and 3
 //   PostNorm  N(x + f(x));  N(x + g(x))          BERT (Vaswani et al. 2017)
 //   Reordered x + N f(x);  x + N g(x)            OLMo 2
+//   Single    x + f(N x)                         Mamba
 //   Parallel  x + f(N x) + g(N' x)               GPT-NeoX, GPT-J, Phi, Cohere (N' is N in the latter three)
 // A family with a shape of its own brings its own Block.
 #pragma once
@@ -68,6 +69,14 @@ struct Reordered final : Block {
   NormLayer mlp_norm;
 
   Reordered(LayerPtr f, NormLayer n1, LayerPtr g, NormLayer n2);
+  Hidden forward(Ctx& cx, Hidden h) const override;
+};
+
+struct Single final : Block {
+  NormLayer mixer_norm;
+  LayerPtr mixer;
+
+  Single(NormLayer n, LayerPtr f);
   Hidden forward(Ctx& cx, Hidden h) const override;
 };
 

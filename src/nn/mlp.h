@@ -12,6 +12,7 @@ struct MlpSpec {
   int64_t hidden = 0, inner = 0;
   Activation act = Activation::kSilu;
   bool bias = false;
+  double gate_scale = 1;  // of the gate before its activation (Falcon-H1)
   // Names below the layer's scope; an empty gate means a plain feed-forward.
   std::string gate = "gate_proj", up = "up_proj", down = "down_proj";
 };
@@ -23,6 +24,7 @@ class Mlp final : public Layer {
 
  private:
   Activation act_;
+  float gate_scale_;
   FusedLinear in_;
   Linear down_;
 };

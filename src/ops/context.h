@@ -26,14 +26,16 @@ struct Batch {
   SequenceTable packed;                 // the sequences without state (pages == null)
   std::vector<SequenceTable> paged;     // one a state group
   std::vector<const int32_t*> slots;    // one a state group: [T]
+  RecurrentTable recurrent;             // the sequences and their slots
   const int32_t* logit_rows = nullptr;  // rows whose logits are wanted; null means all
   int64_t logit_count = 0;
 };
 
-// The caches of one layer: rows of pages, and the group whose page tables address them.
+// The caches of one layer: rows of pages, and the group whose page tables address them; or rows of slots, one a sequence.
 struct KvState {
   View k, v;
-  int32_t group = 0;
+  int32_t group = -1;
+  View slots;  // F32
 };
 
 // Rows [begin, begin + count) of the step go through `adapter`.

@@ -13,6 +13,8 @@ void run(Ctx& cx, const NormParam& p, NormArgs a) {
   a.bias = data(p.bias);
   a.eps = p.eps;
   a.weight_offset = p.weight_offset;
+  a.whole_weight = a.groups > 1 && p.weight && p.weight->cols == a.x.cols;
+  CHECK(!a.whole_weight || !cx.tape);  // its gradient is not there: mixers with it cannot be trained anyway
   (p.kind == Norm::kRms ? cx.kernels.rms_norm : cx.kernels.layer_norm)(a, cx.stream);
 }
 

@@ -123,6 +123,42 @@ Tensor combine(Ctx& cx, const Tensor& x, const Routing& r);
 // Row t of x times factors[t], [T, 1].
 Tensor scale_rows(Ctx& cx, const Tensor& x, const Tensor& factors);
 
+// Recurrences over a sequence's rows (kernels.h). What is kept of a sequence: the numbers from `begin` on in the layer's
+// `state`; -1: sequences begin anew with every step, and nothing is kept. They have no gradient: a tape is Error{kUnsupported}.
+struct Kept {
+  int32_t state = -1;
+  int64_t begin = 0;
+};
+// weight [C, K], bias [C] or null; keeps (K - 1) * C numbers.
+Tensor causal_conv(Ctx& cx, const Tensor& x, const Param& weight, const Param* bias, const Kept& kept);
+// dt and log_decay [T, H] F32.
+struct TimeSteps {
+  Tensor dt, log_decay;
+};
+TimeSteps time_steps(Ctx& cx, const Tensor& x, const Param& bias, const Param& a_log, float least, float most);
+// q, k [T, key_heads * dk], v [T, heads * dv] -> [T, heads * dv]; keeps heads * dk * dv numbers.
+struct LinearRecurrenceParam {
+  int64_t heads = 1, key_heads = 1;
+  float scale = 1.f;
+  bool delta = false;
+  const Param* skip = nullptr;
+  Kept kept;
+};
+Tensor linear_recurrence(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& log_decay, const Tensor& factor,
+                         const LinearRecurrenceParam& p);
+// x, dt [T, D]; b, c [T, N]; a_log [D, N]; keeps D * N numbers.
+struct SelectiveScanParam {
+  const Param *a_log, *skip;
+  Kept kept;
+};
+Tensor selective_scan(Ctx& cx, const Tensor& x, const Tensor& dt, const Tensor& b, const Tensor& c, const SelectiveScanParam& p);
+// k, v [T, C]; keeps 3 * C numbers.
+Tensor wkv(Ctx& cx, const Tensor& k, const Tensor& v, const Param& decay, const Param& first, const Kept& kept);
+// mix[c] * x[t, c] + (1 - mix[c]) * x[t - 1, c]; keeps C numbers.
+Tensor token_shift(Ctx& cx, const Tensor& x, const Param& mix, const Kept& kept);
+// The columns of tensors that linear() laid side by side, as one.
+Tensor side_by_side(std::span<const Tensor> parts);
+
 // Mean negative log-likelihood over labels that are not -100 (their number, `counted`, is the caller's). Labels [T] in device
 // memory. With a tape the gradient of the mean is put into logits' slot. Returns the loss on the host.
 double cross_entropy(Ctx& cx, const Tensor& logits, const int32_t* labels, int64_t counted);

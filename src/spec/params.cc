@@ -48,7 +48,11 @@ Param* Scope::table(std::string_view name, int64_t rows, int64_t cols, Split spl
 }
 
 Param* Scope::vector(std::string_view name, int64_t size, Split split) const {
-  return add({.name = std::string(name), .kind = ParamKind::kVector, .rows = 1, .cols = size, .split = split, .weight = {}});
+  return vectors(name, 1, size, split);
+}
+
+Param* Scope::vectors(std::string_view name, int64_t rows, int64_t cols, Split split) const {
+  return add({.name = std::string(name), .kind = ParamKind::kVector, .rows = rows, .cols = cols, .split = split, .weight = {}});
 }
 
 int32_t Scope::state(const StateSpec& spec) const {

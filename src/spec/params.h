@@ -23,7 +23,7 @@ struct Split {
 enum class ParamKind : uint8_t {
   kMatrix,  // [rows, cols], any format, read whole
   kTable,   // [rows, cols], any format, read row by row: embeddings
-  kVector,  // [1, cols], held as F32: norms and biases
+  kVector,  // [1, cols], or [rows, cols] of a few columns, held as F32: norms, biases, kernels of convolutions
 };
 
 struct Param {
@@ -54,10 +54,12 @@ class ParamTable {
   int32_t blocks_ = 0;
 };
 
-// What a mixer keeps between steps for one token, registered by its layer; the pool groups equal specs.
+// What a mixer keeps between steps, registered by its layer: for each token (attention), or for the sequence as a whole (a
+// recurrence). The pool groups equal windows.
 struct StateSpec {
   int64_t k_dim = 0, v_dim = 0;  // elements per token
   int32_t window = 0;            // tokens that stay visible; 0 means all
+  int64_t per_sequence = 0;      // F32 numbers, however long the sequence is
   bool operator==(const StateSpec&) const = default;
 };
 
@@ -71,6 +73,7 @@ class Scope {
   Param* matrix(std::string_view name, int64_t rows, int64_t cols, Split split = {}, const Param* tied = nullptr) const;
   Param* table(std::string_view name, int64_t rows, int64_t cols, Split split = {}) const;
   Param* vector(std::string_view name, int64_t size, Split split = {}) const;
+  Param* vectors(std::string_view name, int64_t rows, int64_t cols, Split split = {}) const;
   int32_t state(const StateSpec& spec) const;  // the index of this layer's state
   const std::string& name() const { return name_; }
 

@@ -11,6 +11,10 @@ PagePool::PagePool(std::vector<StateSpec> specs, int32_t page_size, DType dtype,
     : specs_(std::move(specs)), caches_(specs_.size()), page_size_(page_size), dtype_(dtype), kernels_(kernels), max_pages_(max_pages) {
   CHECK(page_size > 0 && page_size % 16 == 0);
   for (size_t i = 0; i < specs_.size(); ++i) {
+    if (specs_[i].k_dim + specs_[i].v_dim == 0) {  // a recurrence: a slot a sequence instead (SlotPool)
+      group_of_.push_back(-1);
+      continue;
+    }
     auto it = std::find_if(groups_.begin(), groups_.end(), [&](const Group& g) { return g.window == specs_[i].window; });
     if (it == groups_.end()) it = groups_.insert(it, Group{.window = specs_[i].window, .states = {}, .free = {}});
     it->states.push_back(static_cast<int32_t>(i));
@@ -71,12 +75,17 @@ void PagePool::release(SequenceState& s) {
   for (size_t i = 0; i < s.pages.size(); ++i)
     for (const int32_t p : s.pages[i])
       if (p >= 0) groups_[i].free.push_back(p);
-  s = {};
+  s.pages.clear();
+  s.length = 0;
 }
 
 std::vector<KvState> PagePool::views() const {
   std::vector<KvState> out;
   for (size_t i = 0; i < specs_.size(); ++i) {
+    if (group_of_[i] < 0) {
+      out.emplace_back();
+      continue;
+    }
     const int64_t rows = int64_t{groups_[group_of_[i]].capacity} * page_size_;
     out.push_back({.k = {caches_[i].k.get(), dtype_, rows, specs_[i].k_dim, specs_[i].k_dim},
                    .v = {caches_[i].v.get(), dtype_, rows, specs_[i].v_dim, specs_[i].v_dim},
@@ -94,7 +103,7 @@ int64_t PagePool::used_pages() const {
 int64_t PagePool::bytes() const {
   int64_t n = 0;
   for (size_t i = 0; i < specs_.size(); ++i)
-    n += page_bytes(specs_[i].k_dim + specs_[i].v_dim) * groups_[group_of_[i]].capacity;
+    if (group_of_[i] >= 0) n += page_bytes(specs_[i].k_dim + specs_[i].v_dim) * groups_[group_of_[i]].capacity;
   return n;
 }
 

@@ -16,6 +16,8 @@ namespace transom {
 struct SequenceState {
   int64_t length = 0;  // tokens kept
   std::vector<std::vector<int32_t>> pages;
+  int32_t slot = -1;   // where recurrent layers keep their state (SlotPool)
+  bool torn = false;   // a step failed between its layers: some of them are a step ahead
 };
 
 class PagePool {

@@ -106,7 +106,7 @@ TEST_P(Together, EachGetsTheLogitsItGetsAlone) {
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Together,
                          testing::Values("llama-mha", "llama-tied", "llama-bias", "llama-bf16", "llama-fp16", "llama-rope-yarn", "gemma3",
-                                         "gemma3-linear", "llama-gguf", "gemma3-gguf"),
+                                         "gemma3-linear", "llama-gguf", "gemma3-gguf", "qwen3-next", "mamba", "falcon-h1", "lfm2", "rwkv"),
                          [](const auto& info) {
                            std::string s = info.param;
                            std::replace(s.begin(), s.end(), '-', '_');

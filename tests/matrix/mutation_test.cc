@@ -85,6 +85,23 @@ Json changed(const Json& v) {
   return nullptr;
 }
 
+// The same of keys that models with recurrent layers have.
+std::string why_inert_in_recurrent(const std::string& key, const Json& config) {
+  for (const char* name : {"time_step_scale", "time_step_min", "time_step_max", "time_step_floor", "time_step_init_scheme", "residual_in_fp32",
+                           "rescale_prenorm_residual", "use_mambapy", "use_associative_scan", "use_mamba_kernels", "chunk_size", "mamba_chunk_size",
+                           "context_length", "z_loss_coefficient"})
+    if (key == name) return "of training, of initial values, of precision or of speed";
+  if (key == "expand" || key == "mamba_expand") return config.contains("intermediate_size") && !config.contains("mamba_d_state") ? "intermediate_size says it"
+                                                      : config.contains("mamba_d_ssm") ? "mamba_d_ssm says it" : "";
+  if (key == "time_step_rank") return config.contains("time_step_limit") ? "Mamba 2 has none" : "";
+  if (key == "mamba_norm_before_gate") return config.value("mamba_rms_norm", true) ? "" : "there is no norm";
+  if (key == "num_experts_per_tok") return config.value("num_local_experts", 1) == 0 ? "there are no experts" : "";
+  if (key == "full_attn_idxs") return config.contains("layer_types") ? "layer_types say it" : "";
+  if (key == "rope_parameters") return config.contains("position_embedding_type") && config["position_embedding_type"].is_null() ? "no layer rotates" : "";
+  if (key.starts_with("block_")) return config.value("block_auto_adjust_ff_dim", true) ? "" : "the feed-forward's size is given";
+  return "";
+}
+
 // Why a change of the value of `key` cannot matter; "" when it can.
 std::string why_inert(const std::string& key, const Json& config) {
   const bool layers_say = config.contains("layer_types");
@@ -95,13 +112,15 @@ std::string why_inert(const std::string& key, const Json& config) {
   if (key == "max_window_layers" || key == "use_sliding_window" || key.ends_with("sliding_window_pattern") || key == "no_rope_layer_interval")
     return layers_say || no_window ? "layer_types, no_rope_layers and windows say it" : "";
   if (key == "layer_types" || key == "sliding_window") return no_window ? "windows are off" : "";
-  if (key == "intermediate_size") return config.contains("moe_intermediate_size") ? "no layer is dense" : "";
+  if (key == "intermediate_size")
+    return config.contains("moe_intermediate_size") || config.value("num_local_experts", 1) == 0 ? "no layer is dense, or none a mixture" : "";
   if (key == "first_k_dense_replace") return config.contains("mlp_layer_types") ? "mlp_layer_types says it" : "";
   if (key == "num_nextn_predict_layers") return config[key] == 0 ? "there are no such layers" : "";
   if (key.starts_with("index_")) return "of DeepSeek's indexer, or a bound";
   if (key.ends_with("attention_sink_bias")) return config[key] == true ? "the tensors decide" : "";
   if (key == "max_relative_positions") return config[key] == -1 ? "below 1: max_position_embeddings" : "";
   if (key == "type_vocab_size") return config["model_type"] == "mpnet" ? "there are no token types" : "";
+  if (const std::string why = why_inert_in_recurrent(key, config); !why.empty()) return why;
   if (key.find("dropout") != std::string::npos) return "of training";
   for (const char* start : {"pooler_", "summary_", "sparse_pred"})
     if (key.starts_with(start)) return "of another head, or of training";

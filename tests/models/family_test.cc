@@ -139,6 +139,13 @@ TEST(Config, BadValuesAreNamed) {
   EXPECT_NE(complaint("olmoe", "clip_qkv", 8.0), "");
   EXPECT_NE(complaint("gpt-oss", "swiglu_alpha", 1.5), "");
   EXPECT_NE(complaint("bert", "position_embedding_type", "relative_key"), "");
+  EXPECT_EQ(complaint("mamba2", "n_groups", 3), "config.json: expected a divisor of num_heads for n_groups, got 3");
+  EXPECT_NE(complaint("mamba2", "time_step_limit", {0.5, 0.1}), "");
+  EXPECT_NE(complaint("mamba2", "head_dim", 2000000000), "");
+  EXPECT_NE(complaint("mamba", "conv_kernel", 5000), "");
+  EXPECT_NE(complaint("qwen3-next", "linear_num_value_heads", 3), "");
+  EXPECT_NE(complaint("falcon-h1", "ssm_multipliers", {1, 2}), "");
+  EXPECT_NE(complaint("lfm2", "layer_types", {"conv", "mamba"}), "");
 }
 
 TEST(Config, UnreadKeysWithAMeaningAreErrors) {

@@ -47,6 +47,8 @@ struct LinearTile {
   std::byte* scratch;  // the thread's own
 };
 
+constexpr int64_t kMostLanes = 16;  // floats of the widest vector
+
 struct Primitives {
   // Rows [begin, end).
   void (*norm)(const NormArgs&, bool centred, int64_t begin, int64_t end);
@@ -56,6 +58,14 @@ struct Primitives {
   void (*act_mul)(const ActMulArgs&, int64_t row, int64_t begin, int64_t end);
   void (*axpby)(const AxpbyArgs&, int64_t row, int64_t begin, int64_t end);
   void (*softcap)(const SoftcapArgs&, int64_t row, int64_t begin, int64_t end);
+  void (*time_step)(const TimeStepArgs&, int64_t row, int64_t begin, int64_t end);
+  // All rows of sequence s, columns [begin, end). Floats of scratch: 2 * width * kMostLanes; 2 * N * (kMostLanes + 1).
+  void (*causal_conv)(const CausalConvArgs&, int32_t s, int64_t begin, int64_t end, float* scratch);
+  void (*selective_scan)(const SelectiveScanArgs&, int32_t s, int64_t begin, int64_t end, float* scratch);
+  void (*wkv)(const WkvArgs&, int32_t s, int64_t begin, int64_t end);
+  // All rows of sequence s and recurrence_columns() columns of head h from `first` on; scratch: dk rows of them, and 2 * dk.
+  int64_t (*recurrence_columns)();
+  void (*linear_recurrence)(const LinearRecurrenceArgs&, int32_t s, int64_t h, int64_t first, float* scratch);
   // dst[i] = scale * src[i], converted.
   void (*convert)(DType to, void* dst, DType from, const void* src, int64_t n, float scale);
   // As transom::dequantize_row, to within rounding.

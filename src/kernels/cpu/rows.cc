@@ -54,12 +54,12 @@ void norm_row(const NormArgs& a, bool centred, int64_t t) {
   }
   const Out y = out_row(a.y, t);
   for (int64_t g = 0; g < a.groups; ++g) {
-    const int64_t begin = g * d;
+    const int64_t begin = g * d, first = a.whole_weight ? 0 : begin;
     const Moments m = moments(s, begin, d, a.eps, centred);
     each(begin, begin + d, [&](int64_t c, int64_t n) {
       F v = (read(s, c, n) - set1(m.mean)) * set1(m.rstd);
-      if (a.weight) v = v * (load({a.weight, DType::kF32}, c - begin, n) + set1(a.weight_offset));
-      if (a.bias) v = v + load({a.bias, DType::kF32}, c - begin, n);
+      if (a.weight) v = v * (load({a.weight, DType::kF32}, c - first, n) + set1(a.weight_offset));
+      if (a.bias) v = v + load({a.bias, DType::kF32}, c - first, n);
       store(y, c, v, n);
     });
   }
@@ -76,6 +76,7 @@ TRANSOM_INLINE F activate(F x) {
   if constexpr (kAct == Activation::kRelu) return max(x, zero());
   if constexpr (kAct == Activation::kTanh) return tanh(x);
   if constexpr (kAct == Activation::kSigmoid) return sigmoid(x);
+  if constexpr (kAct == Activation::kIdentity) return x;
   if constexpr (kAct == Activation::kQuickGelu) return x / (set1(1.f) + exp(x * set1(-1.702f)));
 }
 
@@ -192,6 +193,7 @@ void act_mul(const ActMulArgs& a, int64_t row, int64_t begin, int64_t end) {
     case Activation::kTanh: return act_mul_row<Activation::kTanh>(a, row, begin, end);
     case Activation::kSigmoid: return act_mul_row<Activation::kSigmoid>(a, row, begin, end);
     case Activation::kQuickGelu: return act_mul_row<Activation::kQuickGelu>(a, row, begin, end);
+    case Activation::kIdentity: return act_mul_row<Activation::kIdentity>(a, row, begin, end);
   }
 }
 

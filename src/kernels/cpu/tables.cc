@@ -140,6 +140,50 @@ struct Rows {
       rows(r.begin, r.end, rank);
     });
   }
+  // f(task, the thread's scratch) over all tasks.
+  template <class Call>
+  static void by_tasks(Stream& s, int64_t tasks, int64_t work, int64_t floats, Call&& f) {
+    const int64_t bytes = (floats * 4 + 63) / 64 * 64;
+    std::byte* memory = s.scratch(static_cast<size_t>(bytes * s.team->size()));
+    const auto part = [&](TeamRange r, int rank) {
+      for (int64_t i = r.begin; i < r.end; ++i) f(i, reinterpret_cast<float*>(memory + bytes * rank));
+    };
+    if (work <= kAloneElements) return part({0, tasks}, 0);
+    s.team->run([&](int rank, int size) { part(team_range(tasks, rank, size), rank); });
+  }
+  // f(sequence, columns, scratch) over blocks of columns; the sequences of a block follow each other, so that every thread gets
+  // some of the long ones.
+  template <class Call>
+  static void by_columns(Stream& s, const RecurrentTable& seqs, const ConstView& x, int64_t floats, Call&& f) {
+    constexpr int64_t kColumns = 2 * kMostLanes;
+    const int64_t blocks = (x.cols + kColumns - 1) / kColumns;
+    by_tasks(s, blocks * seqs.count, x.rows * x.cols, floats, [&](int64_t i, float* scratch) {
+      const int64_t begin = i / seqs.count * kColumns;
+      f(static_cast<int32_t>(i % seqs.count), begin, std::min(begin + kColumns, x.cols), scratch);
+    });
+  }
+  static void causal_conv(const CausalConvArgs& a, Stream& s) {
+    by_columns(s, a.seqs, a.x, 2 * a.width * kMostLanes,
+               [&](int32_t i, int64_t b, int64_t e, float* scratch) { p().causal_conv(a, i, b, e, scratch); });
+  }
+  static void time_step(const TimeStepArgs& a, Stream& s) {
+    by_elements(s, a.x.rows, a.x.cols, [&](int64_t t, int64_t b, int64_t e) { p().time_step(a, t, b, e); });
+  }
+  static void linear_recurrence(const LinearRecurrenceArgs& a, Stream& s) {
+    const int64_t dk = a.q.cols / a.key_heads, dv = a.v.cols / a.heads, width = p().recurrence_columns();
+    const int64_t parts = (dv + width - 1) / width;  // of a head
+    by_tasks(s, a.heads * parts * a.seqs.count, a.v.rows * a.v.cols * dk, dk * (width + 2), [&](int64_t i, float* scratch) {
+      const int64_t part = i / a.seqs.count;
+      p().linear_recurrence(a, static_cast<int32_t>(i % a.seqs.count), part / parts, part % parts * width, scratch);
+    });
+  }
+  static void selective_scan(const SelectiveScanArgs& a, Stream& s) {
+    by_columns(s, a.seqs, a.x, 2 * a.b.cols * (kMostLanes + 1),
+               [&](int32_t i, int64_t b, int64_t e, float* scratch) { p().selective_scan(a, i, b, e, scratch); });
+  }
+  static void wkv(const WkvArgs& a, Stream& s) {
+    by_columns(s, a.seqs, a.k, 0, [&](int32_t i, int64_t b, int64_t e, float*) { p().wkv(a, i, b, e); });
+  }
   template <bool kOneOrder>
   static void expert_linear(const ExpertLinearArgs& a, Stream& s) {
     run_expert_linear(p(), a, s, kOneOrder);
@@ -169,6 +213,11 @@ struct Rows {
     k.routing = routing;
     k.expert_linear = one_order ? expert_linear<true> : expert_linear<false>;
     k.combine_rows = combine_rows;
+    k.causal_conv = causal_conv;
+    k.time_step = time_step;
+    k.linear_recurrence = linear_recurrence;
+    k.selective_scan = selective_scan;
+    k.wkv = wkv;
     return k;
   }
 

@@ -16,6 +16,7 @@ __device__ float activate(Activation act, float x) {
     case Activation::kTanh: return tanhf(x);
     case Activation::kSigmoid: return sigmoid(x);
     case Activation::kQuickGelu: return x * sigmoid(1.702f * x);
+    case Activation::kIdentity: return x;
   }
   return x;
 }

@@ -39,8 +39,9 @@ __global__ void norm_kernel(const NormArgs a) {
   }
   const float rstd = 1.f / sqrtf(block_sum<kThreads>(squares, parts) / static_cast<float>(size) + a.eps);
   for (int64_t c = mine; c < end; c += kThreads) {
-    const float w = a.weight ? a.weight[c - begin] + a.weight_offset : 1.f;
-    store(a.y, t, c, fmaf((residual(a, t, c) - mean) * rstd, w, a.bias ? a.bias[c - begin] : 0.f));
+    const int64_t at = a.whole_weight ? c : c - begin;
+    const float w = a.weight ? a.weight[at] + a.weight_offset : 1.f;
+    store(a.y, t, c, fmaf((residual(a, t, c) - mean) * rstd, w, a.bias ? a.bias[at] : 0.f));
   }
 }
 

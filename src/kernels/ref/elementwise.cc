@@ -21,6 +21,7 @@ double activate(Activation act, double x) {
     case Activation::kTanh: return std::tanh(x);
     case Activation::kSigmoid: return sigmoid(x);
     case Activation::kQuickGelu: return x * sigmoid(1.702 * x);
+    case Activation::kIdentity: return x;
   }
   return x;
 }
@@ -38,6 +39,7 @@ double derivative(Activation act, double x) {
     case Activation::kTanh: return 1 - std::tanh(x) * std::tanh(x);
     case Activation::kSigmoid: return sigmoid(x) * (1 - sigmoid(x));
     case Activation::kQuickGelu: return sigmoid(1.702 * x) * (1 + 1.702 * x * (1 - sigmoid(1.702 * x)));
+    case Activation::kIdentity: return 1;
   }
   return 1;
 }

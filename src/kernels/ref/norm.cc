@@ -42,8 +42,9 @@ void norm(const NormArgs& a, Stream& stream, bool centred) {
       const double* sg = s.data() + g * d;
       const Moments m = moments(sg, d, a.eps, centred);
       for (int64_t i = 0; i < d; ++i) {
-        const double w = a.weight ? double{a.weight[i]} + a.weight_offset : 1.0;
-        store(a.y, t, g * d + i, (sg[i] - m.mean) * m.rstd * w + (a.bias ? a.bias[i] : 0.0));
+        const int64_t at = a.whole_weight ? g * d + i : i;
+        const double w = a.weight ? double{a.weight[at]} + a.weight_offset : 1.0;
+        store(a.y, t, g * d + i, (sg[i] - m.mean) * m.rstd * w + (a.bias ? a.bias[at] : 0.0));
       }
     }
   });
