@@ -104,7 +104,7 @@ TEST_P(Decoder, StreamedEqualsResident) {
   EXPECT_EQ(whole(load(GetParam(), true), golden.cases.back().ids), whole(load(GetParam()), golden.cases.back().ids));
 }
 
-INSTANTIATE_TEST_SUITE_P(Fixtures, Decoder, testing::ValuesIn(fixtures("logits")), test_name);
+INSTANTIATE_TEST_SUITE_P(Fixtures, Decoder, testing::ValuesIn(test::fixtures_to_run("logits")), test_name);
 
 // A config of the family with one key changed: what Model::load says of it.
 std::string complaint(const std::string& fixture, const char* key, const Json& value) {
