@@ -12,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <thread>
 
 #include "base/error.h"
@@ -32,8 +33,11 @@ void make_directory(const fs::path& path) {
   if (error) fail(Code::kIo, path.string(), "cannot make the folder: {}", error.message());
 }
 
-// A name beside `path` that no other process has.
-std::string scratch_name(const std::string& path) { return fmt::format("{}.{}.tmp", path, ::getpid()); }
+// A name beside `path` that no other thread, process or machine has.
+std::string scratch_name(const std::string& path) {
+  std::random_device random;
+  return fmt::format("{}.{:08x}{:08x}.tmp", path, random(), random());
+}
 
 void write_atomically(const std::string& path, const std::string& text) {
   make_directory(fs::path(path).parent_path());

@@ -32,7 +32,7 @@ constexpr int64_t kPiece = 1 << 16;
 class Fetch : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    ::setenv("no_proxy", "127.0.0.1", 1);
+    ::setenv("no_proxy", "127.0.0.1,localhost", 1);
     server_ = new HubServer();
     server_->write(kRepo, "config.json", R"({"architectures": ["None"]})");
     server_->write(kRepo, "tokenizer.json", "{}");
@@ -200,6 +200,13 @@ TEST_F(Fetch, PassingFaultsAreTriedAgain) {
   EXPECT_EQ(server_->count("GET", "/api/"), 5);
 }
 
+TEST_F(Fetch, AnAddressThatHasExpiredIsAskedForAnew) {
+  const std::string gone = "http://localhost:" + std::to_string(server_->hub_port()) + "/gone";
+  server_->set(Json::array({{{"match", "model.safetensors"}, {"method", "HEAD"}, {"add", {{"Location", gone}}}}}));
+  expect_whole(get());
+  EXPECT_GT(server_->count("GET", "/gone"), 0);
+}
+
 TEST_F(Fetch, AServerThatStopsSendingIsLeft) {
   settings_.download_timeout = 1;
   limits_.connections = 1;
@@ -290,8 +297,11 @@ TEST_F(Fetch, TwoAtOnceDownloadOnce) {
 
 TEST_F(Fetch, ARevisionStaysUntilAnUpdateIsAskedForAndThenOnlyChangesMove) {
   server_->write("acme/moving", "config.json", "{}");
+  server_->write("acme/moving", "tokenizer.json", "{}");
   server_->write("acme/moving", "model.safetensors", noise(50000, 5));
   const std::string before = get("acme/moving");
+  EXPECT_EQ(server_->bytes_sent(), 50002) << "files that are equal are one blob";
+  EXPECT_EQ(read_file(before + "/tokenizer.json"), "{}");
   server_->write("acme/moving", "config.json", R"({"new": 1})");
   server_->set();
   EXPECT_EQ(get("acme/moving"), before);
