@@ -37,6 +37,7 @@ class Hub:
     def reset(self, faults):
         with self.lock:
             self.faults, self.bytes, self.requests = faults, 0, []
+            self.log = object()  # what an earlier request still sends is not counted in this log
 
     def fault(self, port, method, path):
         with self.lock:
@@ -95,6 +96,8 @@ class Handler(BaseHTTPRequestHandler):
     def note(self, status):
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         with self.hub.lock:
+            if self.log is not self.hub.log:
+                return
             self.hub.requests.append({"port": self.port(), "method": self.command, "path": self.path, "range": self.headers.get("Range", ""),
                                       "token": token, "status": status})
 
@@ -119,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(body[sent:end])
                 if "/resolve/" in self.path or self.path.startswith("/cdn/"):
                     with self.hub.lock:
-                        self.hub.bytes += end - sent
+                        self.hub.bytes += end - sent if self.log is self.hub.log else 0
                 sent = end
         except OSError:
             self.close_connection = True
@@ -147,6 +150,7 @@ class Handler(BaseHTTPRequestHandler):
         if path in ("/_set", "/_log"):
             self.fault = {}
             return self.control(path, query)
+        self.log = self.hub.log
         self.fault = self.hub.fault(self.port(), self.command, path)
         if "status" in self.fault:
             return self.answer(self.fault["status"], self.fault.get("headers"), self.fault.get("body", "").encode())
