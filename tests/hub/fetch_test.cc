@@ -106,7 +106,10 @@ TEST_F(Fetch, TakesWhatIsNeededInParallelRangesAndLaysItAsThePythonClientDoes) {
   EXPECT_EQ(path, repo() + "/snapshots/" + commit);
   EXPECT_EQ(read_file(repo() + "/refs/main"), commit);
   EXPECT_EQ(fs::read_symlink(path + "/model.safetensors"), "../../blobs/" + test::sha256(weights()));
-  EXPECT_THAT(fs::read_symlink(path + "/1_Pooling/config.json").string(), testing::MatchesRegex("../../../blobs/[0-9a-f]+"));
+  // No regular expression: libonig has functions of regcomp's name, and a sanitizer build mixes them with the C library's.
+  const fs::path blob = fs::read_symlink(path + "/1_Pooling/config.json");
+  EXPECT_EQ(blob.parent_path(), "../../../blobs");
+  EXPECT_EQ(blob.filename().string().find_first_not_of("0123456789abcdef"), std::string::npos);
   EXPECT_TRUE(file_exists(repo() + "/.no_exist/" + commit + "/adapter_config.json"));
   EXPECT_FALSE(file_exists(repo() + "/.no_exist/" + commit + "/config.json"));
   EXPECT_TRUE(file_exists(settings_.cache + "/.locks/models--acme--tide/" + test::sha256(weights()) + ".lock"));
