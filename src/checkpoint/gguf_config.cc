@@ -146,7 +146,12 @@ Json gguf_config(const TensorSource& source, const GgufNames& names) {
   for (const auto& [tensor, name] : names.present) t.present(tensor, name);
   for (const auto& [tensor, name] : names.rows) t.rows(tensor, name);
   Json config = t.finish();
-  if (names.adjust) names.adjust(config);
+  try {
+    if (names.adjust) names.adjust(config);
+  } catch (const Json::type_error& e) {
+    fail(Code::kCorrupt, source.path(), "expected numbers for the keys of {}, got another type ({})",
+         source.gguf()->str("general.architecture"), e.what());
+  }
   return config;
 }
 

@@ -58,7 +58,10 @@ SentenceSettings read_settings(const std::string& dir) {
       const std::string file = dir + "/" + path + "/config.json";
       const Json c = read_json_file(file);
       s.pooling = pooling_of(c, file);
-      s.pool_prompt = c.value("include_prompt", true);
+      const auto prompt = c.find("include_prompt");
+      if (prompt != c.end() && !prompt->is_boolean())
+        fail(Code::kCorrupt, file, "expected true or false for include_prompt, got {}", prompt->dump());
+      s.pool_prompt = prompt == c.end() || prompt->get<bool>();
     } else if (!type.ends_with(".Transformer")) fail(Code::kUnsupported, modules, "expected modules Transformer, Pooling and Normalize, got {}", type);
   }
   return s;

@@ -57,12 +57,7 @@ void identify(Model::Impl& m) {
     m.warnings.push_back(std::move(guessed.warning));
   }
   log().info("impl=native arch={}", m.architecture);
-  for (const auto& [alias, name] : m.family.config_aliases)
-    if (const auto it = m.config_json.find(alias); it != m.config_json.end() && !m.config_json.contains(name)) {
-      Json value = *it;
-      m.config_json.erase(it);
-      m.config_json[name] = std::move(value);
-    }
+  apply_aliases(m.family, m.config_json);
   if (!source.gguf()) return;
   m.config_json = gguf_config(source, m.family.gguf);
 }

@@ -50,10 +50,14 @@ std::string nearest(const TensorSource& source, const Json& document, const std:
   Difference least;
   for (const auto& [n, task, gguf] : registry_lines()) {
     try {
-      const Family family = *find_family(n);
+      Family family = *find_family(n);
+      Json aliased = document;
+      apply_aliases(family, aliased);
+      const Config config(std::move(aliased), origin);
       ParamTable params;
       std::vector<StateSpec> states;
-      build_network(family, Config(document, origin), Scope(params, states));
+      build_network(family, config, Scope(params, states));
+      if (family.config_rules) family.rules += family.config_rules(config);
       Difference d = differences(source, family, params);
       if (name.empty() || d.count() < least.count()) name = n, least = std::move(d);
     } catch (const Error&) {  // the config is not this family's

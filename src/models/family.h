@@ -26,6 +26,9 @@ struct Family {
   nn::Task task = nn::Task::kNone;  // what the architecture's name says, set by the registry
 };
 
+// Gives the keys of config_aliases the common names, where the config does not have these already.
+void apply_aliases(const Family& family, Json& config);
+
 // The network with its task's head.
 std::unique_ptr<nn::Network> build_network(const Family& family, const Config& config, const Scope& root);
 

@@ -37,6 +37,11 @@ Rules rules() {
   return r;
 }
 
+// A GGUF file does not say that YaRN's range is not rounded; so it is in all published models.
+void adjust_gguf(Json& config) {
+  if (config.contains("rope_scaling")) config["rope_scaling"]["truncate"] = false;
+}
+
 Rules gguf_rules() {
   Rules r = {Rename{"model.layers.*.mlp.router.*", "blk.*.ffn_gate_inp.*"},
              Rename{"model.layers.*.self_attn.sinks", "blk.*.attn_sinks.weight"},
@@ -56,7 +61,7 @@ Family gpt_oss_family() {
           .gguf = {.rules = gguf_rules(),
                    .keys = {{"expert_count", "num_experts"}, {"expert_used_count", "num_experts_per_tok"},
                             {"expert_feed_forward_length", "intermediate_size"}, {"attention.sliding_window", "sliding_window"}},
-                   .adjust = [](Json& config) { config["rope_scaling"]["truncate"] = false; }},  // as all published ones
+                   .adjust = adjust_gguf},
           .base_prefix = "model",
           .config_keys = moe_keys({"attention_bias", "sliding_window", "layer_types", "swiglu_alpha", "swiglu_limit"})};
 }

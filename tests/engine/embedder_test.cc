@@ -61,6 +61,16 @@ TEST_F(Prompts, AnUnknownNameIsAnErrorThatListsTheKnown) {
   EXPECT_THROW(embed("comes in"), Error);
 }
 
+TEST_F(Prompts, AWrongTypeIsAnErrorThatNamesTheFile) {
+  dir_.write("1_Pooling/config.json", R"({"pooling_mode_mean_tokens": true, "include_prompt": "no"})");
+  try {
+    embed("comes in");
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), testing::EndsWith("1_Pooling/config.json: expected true or false for include_prompt, got \"no\""));
+  }
+}
+
 class PromptsOutOfTheMean : public Prompts {
  protected:
   PromptsOutOfTheMean() : Prompts({{"pooling_mode_mean_tokens", true}, {"include_prompt", false}}) {}

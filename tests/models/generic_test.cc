@@ -79,6 +79,7 @@ TEST(Unknown, TensorsThatAreLeftOverAreNamed) {
 
 TEST(Unknown, OtherShapesAreRefused) {
   EXPECT_THAT(Renamed("gpt-neox").complaint(), AllOf(HasSubstr("the nearest is GPTNeoXForCausalLM"), HasSubstr("not named so")));
+  EXPECT_THAT(Renamed("gpt2").complaint(), HasSubstr("the nearest is GPT2LMHeadModel, whose tensors are the same"));  // by its own names of keys
   EXPECT_THAT(Renamed("bert").complaint(), HasSubstr("the nearest is BertModel"));
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/threads.h"
 #include "ops/ops.h"
+#include "ops/random_tensor.h"
 #include "spec/adapter.h"
 
 namespace transom {
@@ -15,15 +16,7 @@ class ExpertAdapter : public testing::Test {
  protected:
   ExpertAdapter() { stream_.team = &team_; }
 
-  Tensor random(int64_t rows, int64_t cols) {
-    Tensor t;
-    const auto memory = host_memory(sizeof(float) * rows * cols);
-    t.view = {memory.get(), DType::kF32, rows, cols, cols};
-    t.owner = memory;
-    std::normal_distribution<float> normal(0, 1);
-    for (int64_t i = 0; i < rows * cols; ++i) t.view.row<float>(0)[i] = normal(engine_);
-    return t;
-  }
+  Tensor random(int64_t rows, int64_t cols) { return test::random_tensor(engine_, rows, cols); }
   Weight weight(int64_t rows, int64_t cols) {
     const Tensor t = random(rows, cols);
     Weight w;

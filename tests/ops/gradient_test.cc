@@ -9,6 +9,7 @@
 
 #include "base/threads.h"
 #include "ops/ops.h"
+#include "ops/random_tensor.h"
 
 namespace transom {
 namespace {
@@ -21,15 +22,7 @@ class Gradient : public testing::Test {
 
   Gradient() { stream_.team = &team_; }
 
-  Tensor random(int64_t rows, int64_t cols, double scale = 1) {
-    Tensor t;
-    const auto memory = host_memory(sizeof(float) * rows * cols);
-    t.view = {memory.get(), DType::kF32, rows, cols, cols};
-    t.owner = memory;
-    std::normal_distribution<float> normal(0, static_cast<float>(scale));
-    for (int64_t i = 0; i < rows * cols; ++i) t.view.row<float>(0)[i] = normal(engine_);
-    return t;
-  }
+  Tensor random(int64_t rows, int64_t cols, double scale = 1) { return test::random_tensor(engine_, rows, cols, scale); }
   // A parameter [rows, cols] of random values.
   Param param(const char* name, int64_t rows, int64_t cols) {
     const Tensor t = random(rows, cols);

@@ -6,6 +6,7 @@
 
 #include "base/threads.h"
 #include "ops/ops.h"
+#include "ops/random_tensor.h"
 
 namespace transom {
 namespace {
@@ -17,15 +18,7 @@ class LatentAttentionOp : public testing::Test {
  protected:
   LatentAttentionOp() { stream_.team = &team_; }
 
-  Tensor random(int64_t rows, int64_t cols) {
-    Tensor t;
-    const auto memory = host_memory(sizeof(float) * rows * cols);
-    t.view = {memory.get(), DType::kF32, rows, cols, cols};
-    t.owner = memory;
-    std::normal_distribution<float> normal(0, 1);
-    for (int64_t i = 0; i < rows * cols; ++i) t.view.row<float>(0)[i] = normal(engine_);
-    return t;
-  }
+  Tensor random(int64_t rows, int64_t cols) { return test::random_tensor(engine_, rows, cols); }
 
   // Two texts of `length` tokens in steps of `chunk`, their pages in turn. Rows in order of text, then of token.
   std::vector<float> run(const Kernels& kernels, int32_t length, int32_t chunk, const Adapter* adapter = nullptr) {

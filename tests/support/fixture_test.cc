@@ -4,15 +4,20 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <set>
+
+#include "support/fixture_names.h"
 
 namespace transom::test {
 namespace {
 
 TEST(Fixtures, AreWhole) {
   std::set<std::string> kinds;
+  std::map<std::string, std::vector<std::string>> by_kind;
   for (const auto& entry : std::filesystem::directory_iterator(fixture_path(""))) {
     const std::string name = entry.path().filename();
     if (!std::filesystem::exists(entry.path() / "golden.json")) continue;
@@ -20,6 +25,7 @@ TEST(Fixtures, AreWhole) {
     const Golden golden = load_golden(name);
     const std::string kind = golden.json.at("kind");
     kinds.insert(kind);
+    if (!golden.json.contains("base")) by_kind[kind].push_back(name);
     EXPECT_EQ(golden.json.at("name"), name);
     ASSERT_FALSE(golden.cases.empty());
     for (const GoldenCase& c : golden.cases) {
@@ -43,6 +49,8 @@ TEST(Fixtures, AreWhole) {
       }
     }
   }
+  for (auto& [kind, names] : by_kind) std::sort(names.begin(), names.end());
+  for (const std::string& kind : kinds) EXPECT_EQ(fixtures(kind), by_kind[kind]) << "listed without parsing";
   EXPECT_EQ(kinds, (std::set<std::string>{"embeddings", "heads", "logits"}));
 }
 
