@@ -2,6 +2,7 @@
 #include "checkpoint/loader.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
@@ -30,7 +31,9 @@ const TensorEntry* find_entry(const TensorSource& source, const std::string& nam
   if (prefix.empty()) return nullptr;
   const std::string dotted = std::string(prefix) + ".";
   if (const TensorEntry* e = spelled(dotted + name)) return e;
-  return name.starts_with(dotted) ? spelled(name.substr(dotted.size())) : nullptr;
+  if (name.starts_with(dotted)) return spelled(name.substr(dotted.size()));
+  // A part of a multimodal model: "language_model.model.…" above, and here as transformers 5 has it.
+  return name.starts_with("model.") ? spelled("model." + dotted + name.substr(6)) : nullptr;
 }
 
 // Rows of a matrix, elements of a vector: what a fused tensor joins.
@@ -54,6 +57,8 @@ void check_shape(const Param& p, const TensorEntry& e, int64_t size, const Place
     fail(Code::kUnsupported, source.path(), "expected a number type that can be read, got {} ({})", name(e.dtype), e.name);
   if (place.transposed && info(e.dtype).block != 1)
     fail(Code::kUnsupported, source.path(), "expected whole numbers of a transposed matrix, got {} ({})", name(e.dtype), e.name);
+  if (p.unit_rows && info(e.dtype).block != 1)
+    fail(Code::kUnsupported, source.path(), "expected whole numbers of a matrix whose rows are normalized, got {} ({})", name(e.dtype), e.name);
 }
 
 // The binding of `p` to the tensor at `place`.
@@ -86,6 +91,17 @@ std::string list(const std::vector<std::string>& names) {
   for (size_t i = 0; i < names.size() && i < 5; ++i) s += (i ? ", " : "") + names[i];
   if (names.size() > 5) s += fmt::format(" and {} more", names.size() - 5);
   return s;
+}
+
+// Divides a row by its length, as torch does it: the length is at least 1e-12, the result rounded to the row's type.
+void to_unit_length(DType type, std::byte* row, int64_t n) {
+  std::vector<float> x(n);
+  dequantize_row(type, row, x.data(), n);
+  double squares = 0;
+  for (const float v : x) squares += double{v} * v;
+  const double length = std::max(std::sqrt(squares), 1e-12);
+  for (float& v : x) v = static_cast<float>(v / length);
+  quantize_row(type, x.data(), row, n);
 }
 
 bool same_bytes(const TensorEntry& a, const TensorEntry& b) {
@@ -154,7 +170,9 @@ StoredBytes stored_bytes(const Binding& b) {
   return {static_cast<uint64_t>(b.slab + b.begin * row), static_cast<uint64_t>(p.rows * row)};
 }
 
-bool in_place(const Binding& b) { return b.param->kind != ParamKind::kVector && b.run == 0 && !b.transposed; }
+bool in_place(const Binding& b) {
+  return b.param->kind != ParamKind::kVector && b.run == 0 && !b.transposed && !b.param->unit_rows;
+}
 
 int64_t value_bytes(const Binding& b) {
   const Param& p = *b.param;
@@ -176,13 +194,12 @@ void copy_value(const Binding& b, const std::byte* stored, std::byte* to) {
     return;
   }
   const int64_t row = row_bytes(type, p.cols), element = info(type).bytes;
+  const bool contiguous = b.run == 0 && !b.transposed;  // the stored bytes begin with the first row
   for (int64_t i = 0; i < p.rows; ++i) {
-    if (!b.transposed) {
-      std::memcpy(to + i * row, stored + (in_place(b) ? i : row_of(i)) * row, row);
-      continue;
-    }
-    for (int64_t c = 0; c < p.cols; ++c)
+    if (!b.transposed) std::memcpy(to + i * row, stored + (contiguous ? i : row_of(i)) * row, row);
+    for (int64_t c = 0; b.transposed && c < p.cols; ++c)
       std::memcpy(to + i * row + c * element, stored + (c * b.stored_rows + row_of(i)) * element, element);
+    if (p.unit_rows) to_unit_length(type, to + i * row, p.cols);
   }
 }
 

@@ -34,7 +34,7 @@ struct StoredBytes {
   uint64_t offset = 0, size = 0;  // from the tensor's start
 };
 StoredBytes stored_bytes(const Binding& b);
-// True when these bytes are the value: a matrix or table whose rows lie one after the other.
+// True when these bytes are the value: a matrix or table whose rows lie one after the other, as they are.
 bool in_place(const Binding& b);
 // Bytes of the value: a matrix or table as stored, a vector as F32.
 int64_t value_bytes(const Binding& b);

@@ -30,6 +30,16 @@ std::vector<std::string> architectures(const Json& config, const std::string& or
   return names;
 }
 
+// The part of config.json that is the model's own, with what the whole says of all parts.
+void take_section(Model::Impl& m) {
+  const auto it = m.config_json.find(m.family.section);
+  if (m.family.section.empty() || it == m.config_json.end() || !it->is_object()) return;
+  Json part = *it;
+  for (const char* key : {"tie_word_embeddings", "quantization_config"})  // the head is the whole's
+    if (m.config_json.contains(key)) part[key] = m.config_json[key];
+  m.config_json = std::move(part);
+}
+
 // Sets architecture, family and config_json.
 void identify(Model::Impl& m) {
   const TensorSource& source = *m.source;
@@ -57,7 +67,9 @@ void identify(Model::Impl& m) {
     m.warnings.push_back(std::move(guessed.warning));
   }
   log().info("impl=native arch={}", m.architecture);
+  if (!source.gguf()) take_section(m);
   apply_aliases(m.family, m.config_json);
+  if (!source.gguf() && m.family.adjust) m.family.adjust(m.config_json);
   if (!source.gguf()) return;
   m.config_json = gguf_config(source, m.family.gguf);
 }

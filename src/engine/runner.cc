@@ -40,9 +40,9 @@ const int32_t* Runner::upload(const std::vector<int32_t>& host) {
 void Runner::check(const StepItem& it, int64_t begin) const {
   const nn::InputLimits limits = model_.network->limits();
   const auto n = static_cast<int64_t>(it.ids.size());
+  const int64_t end = limits.ids > 0 ? std::min(limits.ids, model_.vocab_size) : model_.vocab_size;
   for (const int32_t id : it.ids)
-    if (id < 0 || id >= model_.vocab_size)
-      fail(Code::kInvalidArgument, "token ids", "expected ids below {}, got {}", model_.vocab_size, id);
+    if (id < 0 || id >= end) fail(Code::kInvalidArgument, "token ids", "expected ids below {}, got {}", end, id);
   if (begin > 0 && model_.states.empty())
     fail(Code::kUnsupported, "state", "expected each text whole, got one in pieces: {} keeps no state", model_.architecture);
   if (it.state && it.state->torn)

@@ -34,7 +34,7 @@ struct Stream {
   size_t scratch_bytes_ = 0;
 };
 
-enum class Activation : uint8_t { kSilu, kGelu, kGeluTanh, kRelu, kTanh, kSigmoid, kQuickGelu, kIdentity };
+enum class Activation : uint8_t { kSilu, kGelu, kGeluTanh, kRelu, kTanh, kSigmoid, kQuickGelu, kIdentity, kRelu2 };
 
 // y[t] = scale * W[ids[t]]; an id outside the table is the caller's mistake (checked on the host before the step).
 struct EmbeddingArgs {
@@ -103,10 +103,11 @@ struct KvWriteArgs {
   View k_cache, v_cache;  // [pages * page_size, kv_heads * hd]
 };
 
-// Which keys j a query at position p sees: j <= p when causal; |p - j| < window when window > 0.
+// Which keys j a query at position p sees: j <= p when causal; |p - j| < window when window > 0; those of the same chunk,
+// p / chunk, when chunk > 0 (causal only).
 struct AttentionMask {
   bool causal = true;
-  int32_t window = 0;
+  int32_t window = 0, chunk = 0;
 };
 // What is added to the score of the key at j for the query at p by their distance: with the bucket
 // b = bucket[clamp(j - p, -reach, reach) + reach] of `buckets`,
@@ -185,6 +186,43 @@ struct SoftcapArgs {
   ConstView x;
   View y;
   float cap = 0.f;
+};
+// y = x within ±limit; y may be x.
+struct ClampArgs {
+  ConstView x;
+  View y;
+  float limit = 0.f;
+};
+// y = max(0, x - (mean + deviations * standard deviation)), both of the row (Gemma 3n's sparse activations); y may be x.
+struct RowCutoffArgs {
+  ConstView x;
+  View y;
+  float deviations = 0.f;
+};
+// y = x * factors[c], or with `whole` times factors[0].
+struct ScaleColumnsArgs {
+  ConstView x;
+  const float* factors = nullptr;  // [D], or [1]
+  bool whole = false;
+  View y;
+};
+// y = x * rms(like) / rms(x), each of the row; the mean square of x is at least eps.
+struct MatchRmsArgs {
+  ConstView x, like;
+  View y;
+  float eps = 0.f;
+};
+// y[t] = 1 + slope * log g, with r = (position[t] + offset) / length and g = 1 + floor(r) in steps, else max(1, r): how
+// queries grow with the position (Qwen's log-n attention, Llama 4's temperature).
+struct GrowthRule {
+  float slope = 0.f, length = 1.f;
+  int32_t offset = 0;
+  bool steps = false;
+};
+struct PositionGrowthArgs {
+  const int32_t* positions;  // [T]
+  GrowthRule rule;
+  View y;  // [T, 1] F32
 };
 // y[i] = x[rows[i]].
 struct GatherRowsArgs {
@@ -356,6 +394,17 @@ struct SoftcapGradArgs {
   View dx_acc;
   float cap = 0.f;
 };
+struct ClampGradArgs {
+  ConstView x, dy;
+  View dx_acc;
+  float limit = 0.f;
+};
+struct ScaleColumnsGradArgs {
+  ScaleColumnsArgs forward;
+  ConstView dy;
+  View dx_acc;              // may be absent
+  float* dfactors_acc = nullptr;
+};
 // y_acc[rows[i]] += scale * x[i] unless rows[i] is `skip`: the backward of embedding and gather_rows.
 struct ScatterRowsArgs {
   ConstView x;
@@ -418,6 +467,11 @@ struct Kernels {
   void (*act_mul)(const ActMulArgs&, Stream&);
   void (*axpby)(const AxpbyArgs&, Stream&);
   void (*softcap)(const SoftcapArgs&, Stream&);
+  void (*clamp)(const ClampArgs&, Stream&);
+  void (*row_cutoff)(const RowCutoffArgs&, Stream&);
+  void (*scale_columns)(const ScaleColumnsArgs&, Stream&);
+  void (*match_rms)(const MatchRmsArgs&, Stream&);
+  void (*position_growth)(const PositionGrowthArgs&, Stream&);
   void (*gather_rows)(const GatherRowsArgs&, Stream&);
   void (*routing)(const RoutingArgs&, Stream&);
   void (*expert_linear)(const ExpertLinearArgs&, Stream&);
@@ -435,6 +489,8 @@ struct Kernels {
   void (*attention_grad)(const AttentionGradArgs&, Stream&);
   void (*act_mul_grad)(const ActMulGradArgs&, Stream&);
   void (*softcap_grad)(const SoftcapGradArgs&, Stream&);
+  void (*clamp_grad)(const ClampGradArgs&, Stream&);
+  void (*scale_columns_grad)(const ScaleColumnsGradArgs&, Stream&);
   void (*scatter_rows)(const ScatterRowsArgs&, Stream&);
   void (*cross_entropy)(const CrossEntropyArgs&, Stream&);
   void (*adamw)(const AdamWArgs&, Stream&);

@@ -23,6 +23,9 @@ struct Family {
   nn::HeadSpec (*head)(const Config& config, nn::Task task) = nullptr;
   // config.json's own names of keys, and the common ones that are read instead (transformers' attribute_map).
   std::vector<std::pair<std::string_view, std::string_view>> config_aliases = {};
+  // The object of config.json that is the model's own, where a multimodal model's config holds one for each part.
+  std::string_view section = {};
+  void (*adjust)(Json& config) = nullptr;  // changes to config.json before it is read
   nn::Task task = nn::Task::kNone;  // what the architecture's name says, set by the registry
 };
 
@@ -33,8 +36,11 @@ void apply_aliases(const Family& family, Json& config);
 std::unique_ptr<nn::Network> build_network(const Family& family, const Config& config, const Scope& root);
 
 Family albert_family();
+Family baichuan_family();
 Family bamba_family();
 Family bert_family();
+Family bloom_family();
+Family chatglm_family();
 Family cohere2_family();
 Family cohere_family();
 Family deepseek_v2_family();
@@ -47,10 +53,13 @@ Family dots1_family();
 Family ernie4_5_family();
 Family ernie4_5_moe_family();
 Family exaone4_family();
+Family falcon_family();
 Family falcon_h1_family();
 Family falcon_mamba_family();
 Family gemma2_family();
 Family gemma3_family();
+Family gemma3n_family();
+Family gemma4_family();
 Family gemma_family();
 Family glm4_family();
 Family glm4_moe_family();
@@ -63,24 +72,33 @@ Family gptj_family();
 Family granite_family();
 Family granite_moe_family();
 Family granite_moe_hybrid_family();
+Family internlm2_family();
+Family internlm3_family();
+Family internlm_family();
 Family jamba_family();
 Family lfm2_family();
 Family lfm2_moe_family();
+Family llama4_family();
 Family llama_family();
 Family mamba2_family();
 Family mamba_family();
 Family mimo_family();
 Family mimo_v2_family();
 Family minimax_m2_family();
+Family ministral3_family();
+Family mistral3_family();
 Family mistral_family();
 Family mixtral_family();
 Family modernbert_family();
 Family mpnet_family();
+Family mpt_family();
+Family nemotron_family();
 Family nomic_bert_family();
 Family olmo2_family();
 Family olmo3_family();
 Family olmo_family();
 Family olmoe_family();
+Family opt_family();
 Family phi3_family();
 Family phi_family();
 Family phimoe_family();
@@ -91,6 +109,7 @@ Family qwen3_5_moe_family();
 Family qwen3_family();
 Family qwen3_moe_family();
 Family qwen3_next_family();
+Family qwen_family();
 Family roberta_family();
 Family rwkv_family();
 Family smollm3_family();

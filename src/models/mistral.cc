@@ -1,23 +1,61 @@
-// Mistral (Jiang et al. 2023; transformers modeling_mistral): Llama's layers, all of which may see a window.
+// Mistral (Jiang et al. 2023; transformers modeling_mistral) and Ministral (modeling_ministral, modeling_ministral3): Llama's layers, all
+// or some of which may see a window; queries of Ministral 3 grow with each multiple of the original context. Mistral 3 has one
+// of them as its text model.
 #include "models/decoder_parts.h"
 
 namespace transom {
 namespace {
 
-std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
-  DecoderParts p = decoder_parts(c);
-  p.attention.mask.window = sliding_window(c, 4096);
-  return pre_norm_decoder(root, p);
+// Llama 4's temperature, here for all layers and with the scaling of positions.
+std::optional<GrowthRule> growth(const Config& c) {
+  const std::optional<Config> rope = c.sub("rope_parameters");
+  if (!rope || !rope->has("llama_4_scaling_beta")) return std::nullopt;
+  rope->ignore("max_position_embeddings");
+  return GrowthRule{.slope = static_cast<float>(rope->f("llama_4_scaling_beta")),
+                    .length = static_cast<float>(rope->size("original_max_position_embeddings")), .steps = true};
 }
+
+std::unique_ptr<nn::Network> decoder(const Config& c, const Scope& root, int64_t window) {
+  DecoderParts p = decoder_parts(c);
+  p.attention.growth = growth(c);
+  nn::AttentionSpec local = p.attention;
+  local.mask.window = sliding_window(c, window);
+  const std::vector<bool> sliding = sliding_layers(c, p.layers, [](int64_t) { return true; });
+  return pre_norm_decoder(root, p, [&](int64_t i) { return sliding[i] ? local : p.attention; });
+}
+
+std::unique_ptr<nn::Network> build_mistral(const Config& c, const Scope& root) { return decoder(c, root, 4096); }
+
+std::unique_ptr<nn::Network> build_ministral3(const Config& c, const Scope& root) { return decoder(c, root, 0); }
+
+const std::initializer_list<std::string_view> kKeys = {"rms_norm_eps", "hidden_act", "sliding_window", "layer_types"};
 
 }  // namespace
 
 Family mistral_family() {
-  return {.build = build,
+  return {.build = build_mistral,
           .rules = {},
           .gguf = {},  // converted as Llama
           .base_prefix = "model",
-          .config_keys = decoder_keys({"rms_norm_eps", "hidden_act", "sliding_window"})};
+          .config_keys = decoder_keys(kKeys)};
+}
+
+Family ministral3_family() {
+  return {.build = build_ministral3,
+          .rules = {},
+          .gguf = {},
+          .base_prefix = "model",
+          .config_keys = decoder_keys(kKeys)};
+}
+
+Family mistral3_family() {
+  return {.build = build_ministral3,
+          .rules = {Drop{"vision_tower.**"}, Drop{"multi_modal_projector.**"}, Drop{"model.vision_tower.**"},
+                    Drop{"model.multi_modal_projector.**"}},
+          .gguf = {},
+          .base_prefix = "language_model",
+          .config_keys = decoder_keys(kKeys),
+          .section = "text_config"};
 }
 
 }  // namespace transom

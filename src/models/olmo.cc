@@ -8,8 +8,7 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   DecoderParts p = decoder_parts(c, {.norm = nn::Norm::kLayer, .eps = 1e-5});
   p.norm.weight = p.norm.bias = p.decoder.norm.weight = p.decoder.norm.bias = false;
   p.attention.qkv_bias = p.attention.out_bias = c.b("attention_bias", false);
-  c.require(!c.has("clip_qkv"), "clip_qkv", "null");
-  c.ignore("clip_qkv");
+  p.attention.clip = c.f("clip_qkv", 0);
   return pre_norm_decoder(root, p);
 }
 

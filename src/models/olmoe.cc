@@ -10,8 +10,7 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   p.attention.qkv_bias = p.attention.out_bias = c.b("attention_bias", false);
   p.attention.qk_norm = p.norm;
   p.attention.qk_norm_whole = true;
-  c.require(!c.has("clip_qkv"), "clip_qkv", "null");
-  c.ignore("clip_qkv");
+  p.attention.clip = c.f("clip_qkv", 0);
   nn::MoeSpec moe = moe_spec(c, p);
   moe.routing.normalize = c.b("norm_topk_prob", false);
   return pre_norm_decoder(root, p, {}, [&](const Scope& s, int64_t) { return nn::layer<nn::Moe>(s / "mlp", moe); });

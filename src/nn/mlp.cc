@@ -21,12 +21,14 @@ std::vector<FusedLinear::Segment> inputs(const MlpSpec& m) {
 Mlp::Mlp(const Scope& s, const MlpSpec& spec)
     : act_(spec.act),
       gate_scale_(static_cast<float>(spec.gate_scale)),
+      cutoff_(spec.cutoff),
       in_(s, spec.hidden, inputs(spec)),
       down_(s / spec.down, spec.inner, spec.hidden, {Axis::kIn, 1}, spec.bias ? Bias::kRequired : Bias::kNone) {}
 
 Tensor Mlp::forward(Ctx& cx, const Tensor& x) const {
   std::vector<Tensor> h = in_.forward(cx, x);
   if (gate_scale_ != 1.f) h[0] = ops::scale(cx, h[0], gate_scale_);
+  if (cutoff_) h[0] = ops::row_cutoff(cx, h[0], static_cast<float>(*cutoff_));
   return down_.forward(cx, ops::act_mul(cx, h[0], h.size() > 1 ? h[1] : Tensor{}, act_));
 }
 
@@ -39,7 +41,8 @@ Activation activation_by_name(const std::string& name, const std::string& origin
   if (name == "sigmoid") return Activation::kSigmoid;
   if (name == "linear") return Activation::kIdentity;
   if (name == "quick_gelu") return Activation::kQuickGelu;
-  fail(Code::kUnsupported, origin, "expected an activation of silu, gelu, gelu_pytorch_tanh, relu, tanh, sigmoid, quick_gelu, got {}",
+  if (name == "relu2") return Activation::kRelu2;
+  fail(Code::kUnsupported, origin, "expected an activation of silu, gelu, gelu_pytorch_tanh, relu, tanh, sigmoid, quick_gelu, relu2, got {}",
        name);
 }
 

@@ -1,6 +1,7 @@
 // Feed-forward layers: gated, down(act(gate x) * up x) (Shazeer 2020), or plain, down(act(up x)).
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "nn/layer.h"
@@ -13,6 +14,7 @@ struct MlpSpec {
   Activation act = Activation::kSilu;
   bool bias = false;
   double gate_scale = 1;  // of the gate before its activation (Falcon-H1)
+  std::optional<double> cutoff;  // only what of the gate lies above its mean by so many standard deviations counts (Gemma 3n)
   // Names below the layer's scope; an empty gate means a plain feed-forward.
   std::string gate = "gate_proj", up = "up_proj", down = "down_proj";
 };
@@ -25,6 +27,7 @@ class Mlp final : public Layer {
  private:
   Activation act_;
   float gate_scale_;
+  std::optional<double> cutoff_;
   FusedLinear in_;
   Linear down_;
 };

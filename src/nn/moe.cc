@@ -16,6 +16,7 @@ void declare(ops::ExpertParam& p, const Scope& s, int64_t out, int64_t in, Axis 
 
 Moe::Moe(const Scope& s, const MoeSpec& spec)
     : spec_(spec), router_(s / spec.router, spec.hidden, spec.experts, {}, spec.router_bias ? Bias::kRequired : Bias::kNone) {
+  CHECK(!spec.weigh_input || (spec.routing.top_k == 1 && !spec.bias));
   if (spec.correction_bias) correction_ = (s / spec.router).vector("e_score_correction_bias", spec.experts);
   for (int64_t e = 0; e < spec.experts; ++e) {
     const Scope expert = s / spec.list / std::to_string(e);
@@ -27,13 +28,21 @@ Moe::Moe(const Scope& s, const MoeSpec& spec)
   if (spec.shared && !spec.shared_gate.empty()) shared_gate_.emplace(s / spec.shared_gate, spec.hidden, 1, Split{});
 }
 
-Tensor Moe::forward(Ctx& cx, const Tensor& x) const {
+Tensor Moe::routed(Ctx& cx, const Tensor& x) const {
   const ops::Routing r = ops::route(cx, router_.forward(cx, x), spec_.routing, correction_);
   const ops::ExpertParam *in[] = {&gate_, &up_}, *out[] = {&down_};
   Tensor h[2], down[1];
   ops::expert_linear(cx, x, ops::From::kRows, r, in, h);
+  if (spec_.weigh_input) {  // of linear maps: their results, in the order of positions
+    const Tensor weights = ops::gather_rows(cx, r.weights, r.routed.rows, r.pairs);
+    for (Tensor& t : h) t = ops::scale_rows(cx, t, weights);
+  }
   ops::expert_linear(cx, ops::act_mul(cx, h[0], h[1], spec_.act, spec_.clamp), ops::From::kPositions, r, out, down);
-  const Tensor y = ops::combine(cx, down[0], r);
+  return spec_.weigh_input ? ops::gather_rows(cx, down[0], r.routed.positions, x.rows()) : ops::combine(cx, down[0], r);
+}
+
+Tensor Moe::forward(Ctx& cx, const Tensor& x) const {
+  const Tensor y = routed(cx, x);
   if (!shared_) return y;
   Tensor always = shared_->forward(cx, x);
   if (shared_gate_) always = ops::scale_rows(cx, always, ops::act_mul(cx, shared_gate_->forward(cx, x), {}, Activation::kSigmoid));

@@ -21,6 +21,7 @@ struct MoeSpec {
   Activation act = Activation::kSilu;
   GateClamp clamp;
   bool bias = false;              // of the experts' projections
+  bool weigh_input = false;       // the router's weight multiplies what the expert reads, not its result (Llama 4); top_k is 1
   std::optional<MlpSpec> shared;  // an expert that every row goes through
   // Names below the layer's scope; an empty shared_gate means that the shared expert counts in full.
   std::string router = "gate", list = "experts", gate = "gate_proj", up = "up_proj", down = "down_proj";
@@ -33,6 +34,8 @@ class Moe final : public Layer {
   Tensor forward(Ctx& cx, const Tensor& x) const override;
 
  private:
+  Tensor routed(Ctx& cx, const Tensor& x) const;
+
   MoeSpec spec_;
   Linear router_;
   const Param* correction_ = nullptr;

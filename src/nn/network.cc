@@ -24,7 +24,7 @@ Hidden Stack::forward(Ctx& cx, Hidden h) const {
     if (cx.residency && i + 1 < order_.size() && order_[i + 1] != order_[i]) cx.residency->prefetch(order_[i + 1]);
     h = blocks_[order_[i]]->forward(cx, h);
     if (!cx.observer) continue;
-    if (h.pending) h = {.x = ops::add(cx, h.x, h.pending, h.scale), .pending = {}};
+    if (h.pending) h = {.x = ops::add(cx, h.x, h.pending, h.scale), .pending = {}, .per_layer = h.per_layer};
     cx.observer(fmt::format("layers.{}", i), h.x);
   }
   return h;
@@ -34,25 +34,45 @@ void Network::set_head(const Scope&, const HeadSpec&) {
   fail(Code::kUnsupported, "head", "expected a network that takes a task's head, got one with a language-model head");
 }
 
-Decoder::Decoder(const Scope& root, const DecoderSpec& spec)
-    : spec_(spec),
-      embedding_((root / "model.embed_tokens").table("weight", spec.vocab, spec.norm.size, {Split::Axis::kOut, 1})),
-      positions_(spec.positions ? (root / "model.embed_positions").table("weight", spec.positions, spec.norm.size) : nullptr),
-      norm_(root / "model.norm", spec.norm),
-      head_{(root / "lm_head").matrix("weight", spec.vocab, spec.norm.size, {Split::Axis::kOut, 1}, spec.tied ? embedding_ : nullptr),
-            spec.head_bias ? (root / "lm_head").vector("bias", spec.vocab, {Split::Axis::kOut, 1}) : nullptr} {
-  if (spec.embedding_norm) embedding_norm_.emplace(root / "model.embed_norm", *spec.embedding_norm);
+Decoder::Decoder(const Scope& root, const DecoderSpec& spec) : spec_(spec) {
+  const int64_t hidden = spec.norm.size, columns = spec.embedding ? spec.embedding : hidden;
+  const Scope body = root / "model", head = root / "lm_head";
+  const Split by_row{Split::Axis::kOut, 1};
+  embedding_ = (body / "embed_tokens").table("weight", spec.vocab, columns, by_row);
+  positions_ = spec.positions ? (body / "embed_positions").table("weight", spec.positions, hidden) : nullptr;
+  if (columns != hidden) project_in_.emplace(body / "project_in", columns, hidden, Split{});
+  if (columns != hidden) project_out_.emplace(body / "project_out", hidden, columns, Split{});
+  if (spec.embedding_norm) embedding_norm_.emplace(body / "embed_norm", *spec.embedding_norm);
+  if (spec.per_layer) per_layer_.emplace(body, *spec.per_layer, hidden, spec.padding_id);
+  if (spec.streams) streams_.emplace(body, *spec.streams);
+  if (spec.final_norm) norm_.emplace(body / "norm", spec.norm);
+  Param* weight = head.matrix("weight", spec.vocab, columns, by_row, spec.tied ? embedding_ : nullptr);
+  weight->unit_rows = spec.unit_head;
+  head_ = {weight, spec.head_bias ? head.vector("bias", spec.vocab, by_row) : nullptr};
+}
+
+InputLimits Decoder::limits() const {
+  InputLimits l = spec_.positions > 0 ? InputLimits{.positions = spec_.positions - spec_.position_offset} : spec_.limits;
+  if (spec_.per_layer) l.ids = spec_.per_layer->vocab;
+  return l;
 }
 
 Tensor Decoder::hidden(Ctx& cx) const {
   Hidden h{.x = ops::embedding(cx, *embedding_, cx.batch.ids, cx.batch.rows, static_cast<float>(spec_.embedding_scale),
                                   static_cast<int32_t>(spec_.padding_id)),
            .pending = {}};
-  if (positions_) h.x = ops::add(cx, h.x, ops::embedding(cx, *positions_, cx.batch.positions, cx.batch.rows));
+  if (project_in_) h.x = project_in_->forward(cx, h.x);
+  if (positions_)
+    h.x = ops::add(cx, h.x, ops::embedding(cx, *positions_, cx.batch.positions, cx.batch.rows, 1.f, -1, spec_.position_offset));
   if (embedding_norm_) h.x = embedding_norm_->forward(cx, h.x);
   if (cx.observer) cx.observer("embed", h.x);
+  if (per_layer_) h.per_layer = per_layer_->forward(cx, h.x);
+  if (streams_) streams_->enter(cx, h);
   h = stack_.forward(cx, h);
-  const Tensor y = norm_.absorb(cx, h);
+  if (streams_) h.x = streams_->leave(cx, h);
+  if (!norm_ && h.pending) h = {.x = ops::add(cx, h.x, h.pending, h.scale), .pending = {}};
+  Tensor y = norm_ ? norm_->absorb(cx, h) : h.x;
+  if (project_out_) y = project_out_->forward(cx, y);
   if (cx.observer) cx.observer("norm", y);
   return y;
 }

@@ -6,9 +6,11 @@
 #include <optional>
 #include <vector>
 
+#include "nn/altup.h"
 #include "nn/blocks.h"
 #include "nn/head.h"
 #include "nn/linear.h"
+#include "nn/per_layer.h"
 
 namespace transom::nn {
 
@@ -28,6 +30,7 @@ class Stack {
 struct InputLimits {
   int64_t positions = 0, token_types = 0;
   const char* positions_of = "the model's positions";  // what has so many
+  int64_t ids = 0;  // the first one that is too large
 };
 
 // What a family builds.
@@ -55,8 +58,14 @@ struct DecoderSpec {
   double logit_scale = 1;                 // Cohere, Granite
   bool head_bias = false;                 // Phi, GPT-J
   int64_t positions = 0;                  // learned positions, as many: model.embed_positions (GPT-2); 0: none
+  int64_t position_offset = 0;            // rows of them before the first token's (OPT)
+  int64_t embedding = 0;                  // columns of embedding and head, with model.project_in and project_out (OPT 350M); 0: hidden
+  bool final_norm = true;
+  bool unit_head = false;                 // the head's rows count by their direction alone (Baichuan 2)
   std::optional<NormSpec> embedding_norm; // model.embed_norm (BLOOM)
   InputLimits limits = {};                // beside those of the tables
+  std::optional<PerLayerSpec> per_layer;  // Gemma 3n and 4
+  std::optional<AltUpSpec> streams;       // Gemma 3n
 };
 
 // embed_tokens -> blocks -> norm -> lm_head. Scope: the model's root; the body lies below "model".
@@ -69,15 +78,18 @@ class Decoder final : public Network {
   }
   Tensor hidden(Ctx& cx) const override;
   Tensor logits(Ctx& cx, const Tensor& rows) const override;
-  InputLimits limits() const override { return spec_.positions > 0 ? InputLimits{.positions = spec_.positions} : spec_.limits; }
+  InputLimits limits() const override;
   HeadShape head() const override { return {.task = Task::kCausalLm, .outputs = spec_.vocab}; }
 
  private:
   DecoderSpec spec_;
   const Param *embedding_, *positions_;
+  std::optional<Linear> project_in_, project_out_;
   std::optional<NormLayer> embedding_norm_;
+  std::optional<PerLayerInputs> per_layer_;
+  std::optional<AltUpEnds> streams_;
   Stack stack_;
-  NormLayer norm_;
+  std::optional<NormLayer> norm_;
   ops::LinearParam head_;
 };
 

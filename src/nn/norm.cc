@@ -1,6 +1,8 @@
 // NormLayer: see norm.h.
 #include "nn/norm.h"
 
+#include <utility>
+
 namespace transom::nn {
 
 NormLayer::NormLayer(const Scope& s, const NormSpec& spec) {
@@ -13,7 +15,7 @@ NormLayer::NormLayer(const Scope& s, const NormSpec& spec) {
 
 Tensor NormLayer::absorb(Ctx& cx, Hidden& h) const {
   ops::AddNorm r = ops::add_norm(cx, h.x, h.pending, param_, h.scale);
-  h = {.x = r.sum, .pending = {}, .scale = 1.f};
+  h = {.x = r.sum, .pending = {}, .scale = 1.f, .per_layer = std::move(h.per_layer)};
   return r.y;
 }
 

@@ -1,6 +1,8 @@
 // Normalisation layers: RMSNorm and LayerNorm, alone, with the residual addition before them, or over heads.
 #pragma once
 
+#include <vector>
+
 #include "ops/ops.h"
 #include "spec/params.h"
 
@@ -21,7 +23,9 @@ struct NormSpec {
 // norm adds and normalizes in one pass.
 struct Hidden {
   Tensor x, pending;
-  float scale = 1.f;  // of pending
+  float scale = 1.f;      // of pending
+  Tensor per_layer = {};  // inputs of the single layers, each of which reads its own columns (Gemma 3n and 4)
+  std::vector<Tensor> streams = {};  // further residual streams beside x (Gemma 3n)
 };
 
 class NormLayer {

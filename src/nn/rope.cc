@@ -81,6 +81,12 @@ void longrope(RopeSpec& r, const Config& c, const Config& top, int64_t dim, doub
 void scale(RopeSpec& r, const Config& c, const Config& top, int64_t dim, double base, const std::string& type) {
   r.inv_freq = inverse_frequencies(dim, base);
   if (type == "default" || type == "none") return;
+  if (type == "proportional") {  // all pairs rotate, those past the partial factor by nothing (Gemma 4)
+    const auto turning = static_cast<size_t>(c.f("partial_rotary_factor", 1) * static_cast<double>(dim) / 2);
+    std::fill(r.inv_freq.begin() + static_cast<ptrdiff_t>(std::min(turning, r.inv_freq.size())), r.inv_freq.end(), 0.f);
+    for (float& x : r.inv_freq) x = static_cast<float>(x / c.f("factor", 1));
+    return;
+  }
   if (type == "longrope" || type == "su") return longrope(r, c, top, dim, base);
   if (type == "frequency_factors") {  // a GGUF file's rope_freqs tensor
     r.inv_freq = divided(r.inv_freq, c.floats("factors"), c, "factors");
@@ -110,9 +116,9 @@ void scale(RopeSpec& r, const Config& c, const Config& top, int64_t dim, double 
 
 std::vector<float> RopeSpec::frequencies(int64_t length) const {
   if (!long_inv_freq.empty() && length > original) return long_inv_freq;
-  if (dynamic_factor == 0 || length <= original) return inv_freq;
-  const double dim = static_cast<double>(2 * inv_freq.size());
-  const double ratio = dynamic_factor * static_cast<double>(length) / static_cast<double>(original) - (dynamic_factor - 1);
+  if ((dynamic_factor == 0 && !doubling) || length <= original) return inv_freq;
+  const double dim = static_cast<double>(2 * inv_freq.size()), times = static_cast<double>(length) / static_cast<double>(original);
+  const double ratio = doubling ? std::exp2(std::ceil(std::log2(times) + 1)) - 1 : dynamic_factor * times - (dynamic_factor - 1);
   return inverse_frequencies(static_cast<int64_t>(2 * inv_freq.size()), base * std::pow(ratio, dim / (dim - 2)));
 }
 
@@ -145,6 +151,7 @@ RopeSpec rope_from_config(const Config& c, int64_t head_dim, double default_thet
     type = p->s("rope_type", p->s("type", "default"));
     if (p->has("type")) p->ignore("type");
   }
+  if (type == "proportional") partial = 1;
   constexpr int64_t kLargestHead = 1 << 16;  // far above any model's; bounds what a config can make us allocate
   if (!(partial > 0 && partial <= 1)) fail(Code::kCorrupt, c.origin(), "expected partial_rotary_factor above 0 and up to 1, got {}", partial);
   const auto dim = head_dim <= kLargestHead ? static_cast<int64_t>(static_cast<double>(head_dim) * partial) : 0;

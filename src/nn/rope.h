@@ -20,6 +20,7 @@ struct RopeSpec {
   int64_t original = 0;
   std::vector<float> long_inv_freq;
   double dynamic_factor = 0, base = 0;
+  bool doubling = false;  // the base is recomputed for 1, 2, 4 … times `original` positions (Qwen 1)
 
   // The frequencies for a step whose longest sequence has `length` tokens (the one-pass meaning).
   std::vector<float> frequencies(int64_t length) const;

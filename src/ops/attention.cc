@@ -55,10 +55,19 @@ void rope(Ctx& cx, Tensor& x, const RopeTables& t, int64_t heads, bool interleav
     });
 }
 
-const int32_t* upload(Ctx& cx, std::span<const int32_t> host) {
+template <class T>
+static const T* uploaded(Ctx& cx, std::span<const T> host) {
   std::byte* device = cx.arena.allocate(host.size_bytes());
   cx.kernels.copy_to_device(device, host.data(), host.size_bytes(), cx.stream);
-  return reinterpret_cast<const int32_t*>(device);
+  return reinterpret_cast<const T*>(device);
+}
+const int32_t* upload(Ctx& cx, std::span<const int32_t> host) { return uploaded(cx, host); }
+const float* upload(Ctx& cx, std::span<const float> host) { return uploaded(cx, host); }
+
+Tensor position_growth(Ctx& cx, const GrowthRule& rule) {
+  const Tensor y = cx.arena.tensor(DType::kF32, cx.batch.rows, 1);
+  require(cx, cx.kernels.position_growth, "position_growth")({.positions = cx.batch.positions, .rule = rule, .y = y.view}, cx.stream);
+  return y;
 }
 
 Tensor head_products(Ctx& cx, const Tensor& x, const Tensor& w, int64_t heads, float scale) {
@@ -93,14 +102,16 @@ Tensor head_products(Ctx& cx, const Tensor& x, const Tensor& w, int64_t heads, f
 }
 
 Tensor attention(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionParam& p) {
-  CHECK(p.heads % p.kv_heads == 0 && q.cols() % p.heads == 0 && k.cols() == q.cols() / p.heads * p.kv_heads);
-  Tensor out = cx.arena.tensor(cx.dtype, q.rows(), v.cols() / p.kv_heads * p.heads);
+  if (!k && cx.states.empty()) fail(Code::kUnsupported, "attention", "expected a state that layers share, got a run without (training)");
+  const int64_t k_cols = k ? k.cols() : cx.states[p.state].k.cols, v_cols = k ? v.cols() : cx.states[p.state].v.cols;
+  CHECK(p.heads % p.kv_heads == 0 && q.cols() % p.heads == 0 && k_cols == q.cols() / p.heads * p.kv_heads);
+  Tensor out = cx.arena.tensor(cx.dtype, q.rows(), v_cols / p.kv_heads * p.heads);
   AttentionArgs a{.q = q.view, .k = k.view, .v = v.view, .out = out.view, .seqs = cx.batch.packed, .heads = p.heads,
-                  .kv_heads = p.kv_heads, .scale = p.scale, .mask = p.mask, .mod = {.softcap = p.softcap, .relative = scores_of(p.relative)}};
+                  .kv_heads = p.kv_heads, .scale = p.scale, .mask = p.mask, .mod = {.softcap = p.softcap, .alibi = p.alibi, .relative = scores_of(p.relative)}};
   if (p.sinks) a.mod.sinks = reinterpret_cast<const float*>(p.sinks->weight.view.data);
   if (p.state >= 0 && !cx.states.empty()) {
     const KvState& s = cx.states[p.state];
-    cx.kernels.kv_write({.k = k.view, .v = v.view, .slots = cx.batch.slots[s.group], .k_cache = s.k, .v_cache = s.v}, cx.stream);
+    if (k) cx.kernels.kv_write({.k = k.view, .v = v.view, .slots = cx.batch.slots[s.group], .k_cache = s.k, .v_cache = s.v}, cx.stream);
     a.k = s.k;
     a.v = s.v;
     a.seqs = cx.batch.paged[s.group];

@@ -36,6 +36,57 @@ Tensor softcap(Ctx& cx, const Tensor& x, float cap) {
   return y;
 }
 
+Tensor clamp(Ctx& cx, const Tensor& x, float limit) {
+  Tensor y = cx.tape ? cx.arena.tensor(x.dtype(), x.rows(), x.cols()) : x;
+  require(cx, cx.kernels.clamp, "clamp")({.x = x.view, .y = y.view, .limit = limit}, cx.stream);
+  if (cx.tape) {
+    cx.tape->track(y);
+    cx.tape->record([x, y, limit](Ctx& cx) {
+      if (!cx.tape->has_grad(y)) return;
+      require(cx, cx.kernels.clamp_grad, "clamp_grad")(
+          {.x = x.view, .dy = cx.tape->grad(cx, y), .dx_acc = cx.tape->grad(cx, x), .limit = limit}, cx.stream);
+    });
+  }
+  return y;
+}
+
+Tensor scale_columns(Ctx& cx, const Tensor& x, const Param& factors) {
+  CHECK(factors.kind == ParamKind::kVector && (factors.cols == 1 || factors.cols == x.cols()));
+  Tensor y = cx.arena.tensor(x.dtype(), x.rows(), x.cols());
+  const ScaleColumnsArgs a{.x = x.view, .factors = reinterpret_cast<const float*>(factors.weight.view.data), .whole = factors.cols == 1,
+                           .y = y.view};
+  require(cx, cx.kernels.scale_columns, "scale_columns")(a, cx.stream);
+  if (cx.tape) {
+    cx.tape->track(y);
+    cx.tape->record([a, x, y, p = &factors](Ctx& cx) {
+      if (!cx.tape->has_grad(y)) return;
+      ScaleColumnsGradArgs g{.forward = a, .dy = cx.tape->grad(cx, y), .dx_acc = {}};
+      if (x.node >= 0) g.dx_acc = cx.tape->grad(cx, x);
+      if (cx.tape->trains(p)) g.dfactors_acc = cx.tape->param_grad(p, cx.kernels, cx.stream).row<float>(0);
+      require(cx, cx.kernels.scale_columns_grad, "scale_columns_grad")(g, cx.stream);
+    });
+  }
+  return y;
+}
+
+static void refuse_tape(const Ctx& cx, const char* op) {
+  if (cx.tape) fail(Code::kUnsupported, "training", "expected ops that have a backward, got {}", op);
+}
+
+Tensor match_rms(Ctx& cx, const Tensor& x, const Tensor& like, float eps) {
+  refuse_tape(cx, "match_rms");
+  CHECK(x.rows() == like.rows() && x.cols() == like.cols());
+  Tensor y = cx.arena.tensor(x.dtype(), x.rows(), x.cols());
+  require(cx, cx.kernels.match_rms, "match_rms")({.x = x.view, .like = like.view, .y = y.view, .eps = eps}, cx.stream);
+  return y;
+}
+
+Tensor row_cutoff(Ctx& cx, const Tensor& x, float deviations) {
+  refuse_tape(cx, "row_cutoff");
+  require(cx, cx.kernels.row_cutoff, "row_cutoff")({.x = x.view, .y = x.view, .deviations = deviations}, cx.stream);
+  return x;
+}
+
 Tensor scale(Ctx& cx, const Tensor& x, float factor) {
   Tensor y = cx.tape ? cx.arena.tensor(x.dtype(), x.rows(), x.cols()) : x;
   cx.kernels.axpby({.x = x.view, .y = y.view, .a = factor}, cx.stream);

@@ -62,6 +62,7 @@ struct Relative {
 };
 // A host array in the step's device memory.
 const int32_t* upload(Ctx& cx, std::span<const int32_t> host);
+const float* upload(Ctx& cx, std::span<const float> host);
 // y [T, H * N] = for each head h, scale * x_h w_hᵀ: x [T, H * hd], w [N, H * hd]; F32.
 Tensor head_products(Ctx& cx, const Tensor& x, const Tensor& w, int64_t heads, float scale);
 
@@ -73,8 +74,10 @@ struct AttentionParam {
   const Param* sinks = nullptr;
   int32_t state = -1;  // where keys and values are kept; -1 for none
   Relative relative = {};
+  const float* alibi = nullptr;  // [H] in device memory: the score grows by it for each step that a key is nearer
 };
-// q [T, H*hd], k and v [T, kv_heads*hd] -> [T, H*v_hd]. With state: writes k and v, then attends over all that is kept.
+// q [T, H*hd], k and v [T, kv_heads*hd] -> [T, H*v_hd]. With state: writes k and v, then attends over all that is kept. Absent k
+// and v are those of the layer whose state it is, already written; without state Error{kUnsupported}.
 Tensor attention(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionParam& p);
 
 struct LatentAttentionParam {
@@ -97,6 +100,16 @@ Tensor sequence_means(Ctx& cx, const Tensor& x);
 // act(gate) * up, or act(gate) when up is absent.
 Tensor act_mul(Ctx& cx, const Tensor& gate, const Tensor& up, Activation act, const GateClamp& clamp = {});
 Tensor softcap(Ctx& cx, const Tensor& x, float cap);
+// x within ±limit; without a tape written over x.
+Tensor clamp(Ctx& cx, const Tensor& x, float limit);
+// kernels.h: RowCutoffArgs. Without a tape written over x; on one Error{kUnsupported}: it has no backward yet.
+Tensor row_cutoff(Ctx& cx, const Tensor& x, float deviations);
+// Column c of x times factors[c], or all of x times the only factor.
+Tensor scale_columns(Ctx& cx, const Tensor& x, const Param& factors);
+// Each row of x at the root mean square of the same row of `like`; on a tape as row_cutoff.
+Tensor match_rms(Ctx& cx, const Tensor& x, const Tensor& like, float eps);
+// The factor of each of the step's rows, [T, 1] F32.
+Tensor position_growth(Ctx& cx, const GrowthRule& rule);
 // x[rows], rows [count] in device memory.
 Tensor gather_rows(Ctx& cx, const Tensor& x, const int32_t* rows, int64_t count);
 

@@ -183,7 +183,9 @@ UnreadKeys judge_unread(const Config& config, const std::vector<std::string_view
   UnreadKeys out;
   for (const std::string& path : config.unread()) {
     const std::string top = path.substr(0, path.find('.'));
-    if (std::find(kBenign.begin(), kBenign.end(), top) != kBenign.end()) continue;
+    // An object within may be a config of its own (MPT's attention), with the same keys.
+    const std::string last = path.substr(path.rfind('.') + 1);
+    if (std::find(kBenign.begin(), kBenign.end(), top) != kBenign.end() || std::find(kBenign.begin(), kBenign.end(), last) != kBenign.end()) continue;
     const bool defined = std::find(known.begin(), known.end(), top) != known.end();
     (defined ? out.errors : out.warnings).push_back(path);
   }

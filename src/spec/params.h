@@ -33,6 +33,7 @@ struct Param {
   Split split;
   const Param* tied = nullptr;  // absent from the checkpoint or equal there: shares this parameter's weight
   int32_t block = -1;           // the block that it belongs to; -1 outside
+  bool unit_rows = false;       // each row is the stored one divided by its length (Baichuan 2's head)
   Weight weight;                // filled by the loader, or for the time of a lease by the streamer
 };
 

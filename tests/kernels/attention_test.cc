@@ -115,6 +115,18 @@ TEST_P(Attention, PagedStates) {
         }
 }
 
+TEST_P(Attention, Chunks) {
+  for (const Shape& s : kShapes)
+    for (const int page_size : {0, 16})
+      for (const int chunk : {7, 32, 64, 1000}) {
+        Problem p(s, {{70, 70}, {1, 1}, {19, page_size ? 133 : 19}}, page_size, 0, DType::kF32, DType::kF32, random);
+        p.args.mask.chunk = chunk;
+        SCOPED_TRACE(testing::Message() << "head size " << s.head_dim << " page " << page_size << " chunk " << chunk);
+        compare(table(), bench, p, DType::kF32);
+        if (HasFatalFailure()) return;
+      }
+}
+
 TEST_P(Attention, ScoreModifications) {
   std::vector<float> sinks, alibi;
   for (int i = 0; i < 9; ++i) sinks.push_back(normal(random)), alibi.push_back(0.1f * static_cast<float>(i));

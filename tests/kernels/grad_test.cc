@@ -131,7 +131,7 @@ TEST_P(Gradients, ActMulAndSoftcap) {
 }
 
 TEST_P(Gradients, Attention) {
-  for (const int mode : {0, 1, 2, 3, 4}) {
+  for (const int mode : {0, 1, 2, 3, 4, 5}) {
     const int64_t heads = 4, kv_heads = 2, hd = 8, vd = 6, T = 12;
     Matrix q = matrix(T, heads * hd, random), k = matrix(T, kv_heads * hd, random), v = matrix(T, kv_heads * vd, random);
     Matrix out(DType::kF32, T, heads * vd), dout = matrix(T, heads * vd, random);
@@ -144,6 +144,7 @@ TEST_P(Gradients, Attention) {
     if (mode == 2) a.mask.window = 3;
     if (mode == 3) a.mod.softcap = 1.5f;
     if (mode == 4) a.mod.alibi = alibi;
+    if (mode == 5) a.mask.chunk = 3;
     const auto forward = [&] {
       bench.ref.attention(a, bench.stream);
       return inner(out, dout);

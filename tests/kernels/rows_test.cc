@@ -56,7 +56,7 @@ TEST_P(Rows, LayerNormOfALargeMean) {
 
 TEST_P(Rows, Activations) {
   using enum Activation;
-  for (const Activation act : {kSilu, kGelu, kGeluTanh, kRelu, kTanh, kSigmoid, kQuickGelu})
+  for (const Activation act : {kSilu, kGelu, kGeluTanh, kRelu, kTanh, kSigmoid, kQuickGelu, kRelu2})
     for (const DType type : activations)
       for (const bool up : {false, true}) {
         const int64_t cols = 4001;
@@ -92,7 +92,7 @@ TEST_P(Rows, Extremes) {
   const float inf = std::numeric_limits<float>::infinity();
   const float values[] = {0.f, -0.f, inf, -inf, NAN, 3e38f, -3e38f, 1e-40f, -1e-40f, 88.f, -88.f, 104.f, -104.f, 1e4f, -1e4f};
   const int64_t n = std::size(values);
-  for (const Activation act : {kSilu, kGeluTanh, kRelu, kTanh, kSigmoid, kQuickGelu}) {
+  for (const Activation act : {kSilu, kGeluTanh, kRelu, kTanh, kSigmoid, kQuickGelu, kRelu2}) {
     Matrix x(DType::kF32, 1, n), y(DType::kF32, 1, n), want(DType::kF32, 1, n);
     for (int64_t c = 0; c < n; ++c) x.set(0, c, values[c]);
     bench.ref.act_mul({.gate = x, .y = want, .act = act}, bench.stream);
@@ -124,12 +124,49 @@ TEST_P(Rows, AxpbySoftcapGather) {
         bench.ref.softcap({.x = x, .y = want, .cap = 1.3f}, bench.stream);
         table().softcap({.x = x, .y = y, .cap = 1.3f}, bench.stream);
         expect_close(y, want, 4e-7, 1e-30);
+        bench.ref.clamp({.x = x, .y = want, .limit = 0.7f}, bench.stream);
+        table().clamp({.x = x, .y = y, .limit = 0.7f}, bench.stream);
+        EXPECT_TRUE(y.same_bytes(want));
         const int32_t rows[] = {2, 0, 2, 1, 1};
         Matrix g(to, 5, cols), want_g(to, 5, cols);
         bench.ref.gather_rows({.x = x, .rows = rows, .y = want_g}, bench.stream);
         table().gather_rows({.x = x, .rows = rows, .y = g}, bench.stream);
         EXPECT_TRUE(g.same_bytes(want_g));
       }
+}
+
+// Against sums written out: most tables take these rows from the reference.
+TEST_P(Rows, RowsThatFewModelsNeed) {
+  const Matrix x = Matrix(DType::kF32, 2, 101).fill(random, 2.f);
+  Matrix y(DType::kF32, 2, 101);
+  table().row_cutoff({.x = x, .y = y, .deviations = 0.8f}, bench.stream);
+  for (int64_t r = 0; r < 2; ++r) {
+    double sum = 0, squares = 0;
+    for (int64_t c = 0; c < 101; ++c) sum += x.get(r, c), squares += double{x.get(r, c)} * x.get(r, c);
+    const double mean = sum / 101, cutoff = mean + 0.8 * std::sqrt(squares / 101 - mean * mean);
+    for (int64_t c = 0; c < 101; ++c) EXPECT_NEAR(y.get(r, c), std::max(0.0, x.get(r, c) - cutoff), 1e-5);
+  }
+  const float factors[] = {2.f, -3.f};
+  Matrix two(DType::kF32, 2, 2), scaled(DType::kF32, 2, 2);
+  two.fill(random);
+  for (const bool whole : {false, true}) {
+    table().scale_columns({.x = two, .factors = factors, .whole = whole, .y = scaled}, bench.stream);
+    for (int64_t c = 0; c < 2; ++c) EXPECT_EQ(scaled.get(1, c), two.get(1, c) * factors[whole ? 0 : c]);
+  }
+  const Matrix like = Matrix(DType::kF32, 2, 101).fill(random, 5.f);
+  table().match_rms({.x = x, .like = like, .y = y, .eps = 1e-5f}, bench.stream);
+  for (int64_t r = 0; r < 2; ++r) {
+    double want = 0, got = 0;
+    for (int64_t c = 0; c < 101; ++c) want += double{like.get(r, c)} * like.get(r, c), got += double{y.get(r, c)} * y.get(r, c);
+    EXPECT_NEAR(got / want, 1, 1e-5);
+    EXPECT_NEAR(y.get(r, 7) / y.get(r, 8), x.get(r, 7) / x.get(r, 8), 1e-4);
+  }
+  const int32_t positions[] = {0, 8, 15, 16, 47};
+  Matrix f(DType::kF32, 5, 1);
+  table().position_growth({.positions = positions, .rule = {.slope = 0.5f, .length = 16, .offset = 1}, .y = f}, bench.stream);
+  for (int i = 0; i < 5; ++i) EXPECT_NEAR(f.get(i, 0), 1 + 0.5 * std::log(std::max(1.0, (positions[i] + 1) / 16.0)), 1e-6);
+  table().position_growth({.positions = positions, .rule = {.slope = 0.5f, .length = 16, .steps = true}, .y = f}, bench.stream);
+  for (int i = 0; i < 5; ++i) EXPECT_NEAR(f.get(i, 0), 1 + 0.5 * std::log(1.0 + positions[i] / 16), 1e-6);
 }
 
 TEST_P(Rows, LongRowsAreSharedAmongThreads) {

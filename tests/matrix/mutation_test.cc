@@ -81,6 +81,7 @@ Json changed(const Json& v) {
   if (v.is_number()) return std::fabs(v.get<double>()) < 1e-2 ? v.get<double>() + 0.1 : v.get<double>() * 1.5;
   if (v == "sliding_attention") return "full_attention";
   if (v == "full_attention") return "sliding_attention";
+  if (v == "chunked_attention") return "full_attention";
   if (v.is_string()) return v == "relu" ? "gelu" : "relu";
   return nullptr;
 }
@@ -107,7 +108,16 @@ std::string why_inert(const std::string& key, const Json& config) {
   const bool layers_say = config.contains("layer_types");
   const bool no_window = config.value("use_sliding_window", true) == false;
   if (key == "tie_word_embeddings" || key == "head_dim") return "the tensors decide";
-  if (key == "max_position_embeddings" || key == "n_positions") return "a bound";
+  for (const char* bound : {"max_position_embeddings", "n_positions", "max_seq_len", "model_max_length"})
+    if (key == bound) return "a bound";
+  if (key == "seq_length")
+    return config.value("use_dynamic_ntk", false) || config.value("use_logn_attn", false) ? "" : "nothing depends on the length of training";
+  if (key == "parallel_attn" || key == "multi_query") return config.value("new_decoder_architecture", false) ? "of the other layouts" : "";
+  if (key == "interleave_moe_layer_step") return config.contains("moe_layers") ? "moe_layers says it" : "";
+  if (key == "use_double_wide_mlp") return config["num_kv_shared_layers"] == 0 ? "no layer shares keys" : "";
+  if (key == "vocab_size_per_layer_input") return config["hidden_size_per_layer_input"] == 0 ? "there are no inputs of single layers" : "";
+  if (key == "rope_parameters") return config.value("alibi", false) ? "nothing rotates" : "";
+  if (key == "_remove_final_layer_norm") return config["do_layer_norm_before"] == false ? "there is none" : "";
   if (key == "original_max_position_embeddings" && !config["rope_parameters"].is_null()) return "rope_parameters has its own";
   if (key == "max_window_layers" || key == "use_sliding_window" || key.ends_with("sliding_window_pattern") || key == "no_rope_layer_interval")
     return layers_say || no_window ? "layer_types, no_rope_layers and windows say it" : "";
@@ -125,7 +135,10 @@ std::string why_inert(const std::string& key, const Json& config) {
   for (const char* start : {"pooler_", "summary_", "sparse_pred"})
     if (key.starts_with(start)) return "of another head, or of training";
   for (const char* other : {"router_jitter_noise", "input_jitter_noise", "reorder_and_upcast_attn", "deterministic_flash_attn",
-                            "initializer_cutoff_factor", "decoder_bias", "legacy", "sinusoidal_pos_embds"})
+                            "initializer_cutoff_factor", "decoder_bias", "legacy", "sinusoidal_pos_embds", "slow_but_exact", "layerdrop",
+                            "learned_pos_emb", "embedding_fraction", "norm_type", "init_device", "emb_pdrop", "altup_coef_clip",
+                            "apply_query_key_layer_scaling", "attention_softmax_in_fp32", "fp32_residual_connection",
+                            "bias_dropout_fusion", "original_rope", "softmax_in_fp32", "use_flash_attn", "bf16", "fp16", "fp32"})
     if (key == other) return "of training, of speed, of another head, or of how positions were first made";
   return "";
 }
@@ -136,6 +149,8 @@ std::string quirk(const Json& config, const std::string& pointer) {
   if (type == "gpt_oss" && pointer == "/hidden_act") return "the experts' activation is always the same";
   if (type == "phimoe" && (pointer.find("long_factor") != std::string::npos || pointer.ends_with("original_max_position_embeddings")))
     return "always the short factors";
+  if (type == "mpt" && (pointer.ends_with("attn_impl") || pointer.ends_with("attn_pdrop"))) return "of speed, or of training";
+  if (pointer == "/rope_parameters/max_position_embeddings") return "a bound";
   return "";
 }
 
@@ -174,15 +189,17 @@ TEST_P(Mutation, EveryConfigValueMatters) {
   Edited edited(GetParam());
   ASSERT_LT(edited.distance(config, golden), kNoticed);
   const Model m = Model::load(test::fixture_path(GetParam()), plain());
-  const Json leaves = config.flatten();
+  // Of a multimodal model's config, the text model's part.
+  const std::string part = config.contains("text_config") ? "/text_config" : "";
+  const Json own = config[Json::json_pointer(part)], leaves = own.flatten();
   for (const auto& [pointer, value] : leaves.items()) {
     const std::string key = pointer.substr(1, pointer.find('/', 1) - 1);
     const Json other = changed(value);
-    if (other.is_null() || unread(key, config[key], m)) continue;
+    if (other.is_null() || unread(key, own[key], m) || unread(pointer.substr(pointer.rfind('/') + 1), value, m)) continue;
     Json mutant = config;
-    mutant[Json::json_pointer(pointer)] = other;
+    mutant[Json::json_pointer(part + pointer)] = other;
     const double d = edited.distance(mutant, golden);
-    if (quirk(config, pointer).empty() && why_inert(key, config).empty()) EXPECT_GT(d, kNoticed) << pointer << ": " << value << " changed to " << other;
+    if (quirk(own, pointer).empty() && why_inert(key, own).empty()) EXPECT_GT(d, kNoticed) << pointer << ": " << value << " changed to " << other;
   }
 }
 

@@ -136,7 +136,8 @@ TEST(Config, BadValuesAreNamed) {
   EXPECT_NE(complaint("bert", "num_attention_heads", 5), "");
   EXPECT_EQ(complaint("mixtral", "num_experts_per_tok", 5), "config.json: expected at most the number of experts for num_experts_per_tok, got 5");
   EXPECT_NE(complaint("mixtral", "num_local_experts", 1000000), "");
-  EXPECT_NE(complaint("olmoe", "clip_qkv", 8.0), "");
+  EXPECT_NE(complaint("mpt", "attn_config", {{"qk_ln", true}}), "");
+  EXPECT_NE(complaint("bloom", "apply_residual_connection_post_layernorm", true), "");
   EXPECT_NE(complaint("gpt-oss", "swiglu_alpha", 1.5), "");
   EXPECT_NE(complaint("bert", "position_embedding_type", "relative_key"), "");
   EXPECT_EQ(complaint("mamba2", "n_groups", 3), "config.json: expected a divisor of num_heads for n_groups, got 3");
@@ -187,6 +188,20 @@ TEST(Positions, ATextPastTheTableIsAnErrorWithBothNumbers) {
   } catch (const Error& e) {
     EXPECT_THAT(e.what(), testing::AllOf(testing::HasSubstr("64"), testing::HasSubstr("65")));
   }
+}
+
+TEST(Positions, OptsFirstTwoAreNeverATokens) {
+  const Model m = load("opt");
+  EXPECT_EQ(m.context_length(), 64);
+  EXPECT_EQ(whole(m, std::vector<int32_t>(64, 5)).size(), size_t{64} * 112);
+  EXPECT_THROW(whole(m, std::vector<int32_t>(65, 5)), Error);
+}
+
+// Gemma 3n's tokens of images have rows in one table and none in the other.
+TEST(PerLayerInputs, IdsPastTheirTableAreRefused) {
+  const Model m = load("gemma3n");
+  EXPECT_EQ(whole(m, {107}).size(), size_t{112});
+  EXPECT_THROW(whole(m, {108}), Error);
 }
 
 class Head : public testing::TestWithParam<std::string> {};

@@ -169,11 +169,15 @@ TEST_F(Gradient, Attention) {
     bool causal;
     int32_t window;
     float softcap;
-  } cases[] = {{true, 0, 0}, {true, 2, 0}, {true, 0, 1.5f}, {false, 0, 0}, {false, 2, 2.f}};
+    bool alibi = false;
+    int32_t chunk = 0;
+  } cases[] = {{true, 0, 0}, {true, 2, 0}, {true, 0, 1.5f}, {false, 0, 0}, {false, 2, 2.f}, {true, 0, 0, true}, {true, 0, 0, false, 2}};
+  static constexpr float kSlopes[] = {0.5f, 0.25f, 0.125f, 0.3f};
   for (const auto& c : cases)
     check([&](Ctx& cx, const Inputs& in) {
       return ops::attention(cx, in[0], in[1], in[2],
-                            {.heads = 4, .kv_heads = 2, .scale = 0.6f, .mask = {.causal = c.causal, .window = c.window}, .softcap = c.softcap});
+                            {.heads = 4, .kv_heads = 2, .scale = 0.6f, .mask = {.causal = c.causal, .window = c.window, .chunk = c.chunk},
+                             .softcap = c.softcap, .alibi = c.alibi ? ops::upload(cx, kSlopes) : nullptr});
     }, {random(8, 12), random(8, 6), random(8, 6)});
 }
 
@@ -211,8 +215,15 @@ TEST_F(Gradient, Activations) {
   Tensor away = random(2, 5);  // relu has no derivative at 0
   for (int i = 0; i < 10; ++i) away.view.row<float>(0)[i] += away.view.row<float>(0)[i] > 0 ? 0.1f : -0.1f;
   check([&](Ctx& cx, const Inputs& in) { return ops::act_mul(cx, in[0], {}, Activation::kRelu); }, {away});
+  check([&](Ctx& cx, const Inputs& in) { return ops::act_mul(cx, in[0], {}, Activation::kRelu2); }, {away});
+  check([&](Ctx& cx, const Inputs& in) { return ops::clamp(cx, in[0], 0.05f); }, {away});
   check([&](Ctx& cx, const Inputs& in) { return ops::softcap(cx, in[0], 1.5f); }, {random(2, 5)});
   check([&](Ctx& cx, const Inputs& in) { return ops::scale(cx, in[0], 0.6f); }, {random(2, 5)});
+  for (const int64_t n : {1, 5}) {
+    Param factors = param("factors", 1, n);
+    factors.kind = ParamKind::kVector;
+    check([&](Ctx& cx, const Inputs& in) { return ops::scale_columns(cx, in[0], factors); }, {random(3, 5)}, {&factors});
+  }
 }
 
 TEST_F(Gradient, ClampedGate) {
@@ -335,6 +346,11 @@ TEST(KernelTable, EveryRowHasAReferenceAndABackward) {
       {"act_mul", row(k.act_mul), row(k.act_mul_grad)},
       {"axpby", row(k.axpby), row(k.axpby)},
       {"softcap", row(k.softcap), row(k.softcap_grad)},
+      {"clamp", row(k.clamp), row(k.clamp_grad)},
+      {"row_cutoff", row(k.row_cutoff), row(k.row_cutoff)},                 // none yet: training refuses it
+      {"scale_columns", row(k.scale_columns), row(k.scale_columns_grad)},
+      {"match_rms", row(k.match_rms), row(k.match_rms)},                    // likewise
+      {"position_growth", row(k.position_growth), row(k.position_growth)},  // of positions
       {"gather_rows", row(k.gather_rows), row(k.scatter_rows)},
       {"routing", row(k.routing), row(k.routing_grad)},
       {"expert_linear", row(k.expert_linear), row(k.linear_grad_input)},  // of each routed expert
@@ -349,8 +365,8 @@ TEST(KernelTable, EveryRowHasAReferenceAndABackward) {
   // Recurrences have none yet: ops refuses them on a tape.
   for (const void* forward : {row(k.causal_conv), row(k.time_step), row(k.linear_recurrence), row(k.selective_scan), row(k.wkv)})
     EXPECT_TRUE(forward);
-  // name, host_memory, 5 memory functions, 22 forward and 12 training rows, 2 of packing
-  EXPECT_EQ(sizeof(Kernels), 43 * sizeof(void*)) << "a row was added or removed: bring this list up to date";
+  // name, host_memory, 5 memory functions, 27 forward and 14 training rows, 2 of packing
+  EXPECT_EQ(sizeof(Kernels), 50 * sizeof(void*)) << "a row was added or removed: bring this list up to date";
 }
 
 }  // namespace

@@ -47,7 +47,10 @@ struct Tile {
   int64_t token(int64_t r) const { return a.seqs.q_start[s] + (r0 + r) / group; }
   int64_t head(int64_t r) const { return kv * group + (r0 + r) % group; }
   int64_t position(int64_t r) const { return a.seqs.kv_len[s] - (a.seqs.q_start[s + 1] - token(r)); }
-  int64_t begin(int64_t r) const { return a.mask.window > 0 ? larger(0, position(r) - a.mask.window + 1) : 0; }
+  int64_t begin(int64_t r) const {
+    const int64_t p = position(r), b = a.mask.window > 0 ? larger(0, p - a.mask.window + 1) : 0;
+    return a.mask.chunk > 0 ? larger(b, p / a.mask.chunk * a.mask.chunk) : b;
+  }
   int64_t end(int64_t r) const {
     const int64_t e = a.mask.causal ? position(r) + 1 : a.seqs.kv_len[s];
     return a.mask.window > 0 ? smaller(e, position(r) + a.mask.window) : e;

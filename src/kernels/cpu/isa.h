@@ -18,6 +18,7 @@ int64_t recurrence_columns();
 void linear_recurrence(const LinearRecurrenceArgs&, int32_t s, int64_t h, int64_t first, float* scratch);
 void selective_scan(const SelectiveScanArgs&, int32_t s, int64_t begin, int64_t end, float* scratch);
 void wkv(const WkvArgs&, int32_t s, int64_t begin, int64_t end);
+void clamp(const ClampArgs&, int64_t row, int64_t begin, int64_t end);
 void convert(DType to, void* dst, DType from, const void* src, int64_t n, float scale);
 void dequantize(DType, const void* src, float* dst, int64_t n);
 

@@ -20,6 +20,7 @@ constexpr Primitives kPrimitives = {
     .act_mul = act_mul,
     .axpby = axpby,
     .softcap = softcap,
+    .clamp = clamp,
     .time_step = time_step,
     .causal_conv = causal_conv,
     .selective_scan = selective_scan,

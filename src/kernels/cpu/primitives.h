@@ -58,6 +58,7 @@ struct Primitives {
   void (*act_mul)(const ActMulArgs&, int64_t row, int64_t begin, int64_t end);
   void (*axpby)(const AxpbyArgs&, int64_t row, int64_t begin, int64_t end);
   void (*softcap)(const SoftcapArgs&, int64_t row, int64_t begin, int64_t end);
+  void (*clamp)(const ClampArgs&, int64_t row, int64_t begin, int64_t end);
   void (*time_step)(const TimeStepArgs&, int64_t row, int64_t begin, int64_t end);
   // All rows of sequence s, columns [begin, end). Floats of scratch: 2 * width * kMostLanes; 2 * N * (kMostLanes + 1).
   void (*causal_conv)(const CausalConvArgs&, int32_t s, int64_t begin, int64_t end, float* scratch);

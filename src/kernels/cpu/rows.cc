@@ -78,6 +78,7 @@ TRANSOM_INLINE F activate(F x) {
   if constexpr (kAct == Activation::kSigmoid) return sigmoid(x);
   if constexpr (kAct == Activation::kIdentity) return x;
   if constexpr (kAct == Activation::kQuickGelu) return x / (set1(1.f) + exp(x * set1(-1.702f)));
+  if constexpr (kAct == Activation::kRelu2) return max(x, zero()) * max(x, zero());
 }
 
 template <Activation kAct>
@@ -194,6 +195,7 @@ void act_mul(const ActMulArgs& a, int64_t row, int64_t begin, int64_t end) {
     case Activation::kSigmoid: return act_mul_row<Activation::kSigmoid>(a, row, begin, end);
     case Activation::kQuickGelu: return act_mul_row<Activation::kQuickGelu>(a, row, begin, end);
     case Activation::kIdentity: return act_mul_row<Activation::kIdentity>(a, row, begin, end);
+    case Activation::kRelu2: return act_mul_row<Activation::kRelu2>(a, row, begin, end);
   }
 }
 
@@ -212,6 +214,13 @@ void softcap(const SoftcapArgs& a, int64_t row, int64_t begin, int64_t end) {
   const Out y = out_row(a.y, row);
   const F cap = set1(a.cap);
   each(begin, end, [&](int64_t c, int64_t n) { store(y, c, cap * tanh(load(x, c, n) / cap), n); });
+}
+
+void clamp(const ClampArgs& a, int64_t row, int64_t begin, int64_t end) {
+  const In x = in_row(a.x, row);
+  const Out y = out_row(a.y, row);
+  const F most = set1(a.limit), least = set1(-a.limit);
+  each(begin, end, [&](int64_t c, int64_t n) { store(y, c, max(least, min(most, load(x, c, n))), n); });
 }
 
 void convert(DType to, void* dst, DType from, const void* src, int64_t n, float scale) {

@@ -104,6 +104,9 @@ struct Rows {
   static void softcap(const SoftcapArgs& a, Stream& s) {
     by_elements(s, a.y.rows, a.y.cols, [&](int64_t t, int64_t b, int64_t e) { p().softcap(a, t, b, e); });
   }
+  static void clamp(const ClampArgs& a, Stream& s) {
+    by_elements(s, a.y.rows, a.y.cols, [&](int64_t t, int64_t b, int64_t e) { p().clamp(a, t, b, e); });
+  }
   static void gather_rows(const GatherRowsArgs& a, Stream& s) {
     by_rows(s, a.y.rows, a.y.cols, [&](int64_t b, int64_t e) {
       for (int64_t t = b; t < e; ++t)
@@ -209,6 +212,7 @@ struct Rows {
     k.act_mul = act_mul;
     k.axpby = axpby;
     k.softcap = softcap;
+    k.clamp = clamp;
     k.gather_rows = gather_rows;
     k.routing = routing;
     k.expert_linear = one_order ? expert_linear<true> : expert_linear<false>;

@@ -38,6 +38,7 @@ struct Visible {
       begin = max(begin, position - a.mask.window + 1);
       end = min(end, position + a.mask.window);
     }
+    if (a.mask.chunk > 0) begin = max(begin, position / a.mask.chunk * a.mask.chunk);
   }
 };
 

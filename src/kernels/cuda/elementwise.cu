@@ -17,6 +17,7 @@ __device__ float activate(Activation act, float x) {
     case Activation::kSigmoid: return sigmoid(x);
     case Activation::kQuickGelu: return x * sigmoid(1.702f * x);
     case Activation::kIdentity: return x;
+    case Activation::kRelu2: return x > 0.f ? x * x : 0.f;
   }
   return x;
 }

@@ -27,6 +27,7 @@ struct Visible {
       begin = std::max(begin, position - a.mask.window + 1);
       end = std::min(end, position + a.mask.window);
     }
+    if (a.mask.chunk > 0) begin = std::max(begin, position / a.mask.chunk * a.mask.chunk);
   }
   int64_t row(int32_t j) const {
     const SequenceTable& q = a.seqs;

@@ -22,6 +22,7 @@ double activate(Activation act, double x) {
     case Activation::kSigmoid: return sigmoid(x);
     case Activation::kQuickGelu: return x * sigmoid(1.702 * x);
     case Activation::kIdentity: return x;
+    case Activation::kRelu2: return x > 0 ? x * x : 0;
   }
   return x;
 }
@@ -40,6 +41,7 @@ double derivative(Activation act, double x) {
     case Activation::kSigmoid: return sigmoid(x) * (1 - sigmoid(x));
     case Activation::kQuickGelu: return sigmoid(1.702 * x) * (1 + 1.702 * x * (1 - sigmoid(1.702 * x)));
     case Activation::kIdentity: return 1;
+    case Activation::kRelu2: return x > 0 ? 2 * x : 0;
   }
   return 1;
 }
@@ -103,6 +105,65 @@ void softcap_grad(const SoftcapGradArgs& a, Stream& s) {
       const double r = load(a.y, t, c) / a.cap;
       accumulate(a.dx_acc, t, c, load(a.dy, t, c) * (1 - r * r));
     }
+  });
+}
+
+void clamp(const ClampArgs& a, Stream& s) {
+  parallel(s, a.y.rows, [&](int64_t t) {
+    for (int64_t c = 0; c < a.y.cols; ++c) store(a.y, t, c, std::clamp(load(a.x, t, c), -double{a.limit}, double{a.limit}));
+  });
+}
+
+void clamp_grad(const ClampGradArgs& a, Stream& s) {
+  parallel(s, a.dy.rows, [&](int64_t t) {
+    for (int64_t c = 0; c < a.dy.cols; ++c)
+      if (std::abs(load(a.x, t, c)) <= a.limit) accumulate(a.dx_acc, t, c, load(a.dy, t, c));
+  });
+}
+
+void row_cutoff(const RowCutoffArgs& a, Stream& s) {
+  parallel(s, a.y.rows, [&](int64_t t) {
+    const auto n = static_cast<double>(a.x.cols);
+    double mean = 0, variance = 0;
+    for (int64_t c = 0; c < a.x.cols; ++c) mean += load(a.x, t, c) / n;
+    for (int64_t c = 0; c < a.x.cols; ++c) variance += (load(a.x, t, c) - mean) * (load(a.x, t, c) - mean) / n;
+    const double cutoff = mean + a.deviations * std::sqrt(variance);
+    for (int64_t c = 0; c < a.y.cols; ++c) store(a.y, t, c, std::max(0.0, load(a.x, t, c) - cutoff));
+  });
+}
+
+void scale_columns(const ScaleColumnsArgs& a, Stream& s) {
+  parallel(s, a.y.rows, [&](int64_t t) {
+    for (int64_t c = 0; c < a.y.cols; ++c) store(a.y, t, c, load(a.x, t, c) * a.factors[a.whole ? 0 : c]);
+  });
+}
+
+void scale_columns_grad(const ScaleColumnsGradArgs& g, Stream&) {  // one thread: all rows add to the factors
+  const ScaleColumnsArgs& a = g.forward;
+  for (int64_t t = 0; t < g.dy.rows; ++t)
+    for (int64_t c = 0; c < g.dy.cols; ++c) {
+      const int64_t i = a.whole ? 0 : c;
+      if (g.dx_acc) accumulate(g.dx_acc, t, c, load(g.dy, t, c) * a.factors[i]);
+      if (g.dfactors_acc) g.dfactors_acc[i] += static_cast<float>(load(g.dy, t, c) * load(a.x, t, c));
+    }
+}
+
+void match_rms(const MatchRmsArgs& a, Stream& s) {
+  const auto mean_square = [](const ConstView& x, int64_t t) {
+    double sum = 0;
+    for (int64_t c = 0; c < x.cols; ++c) sum += load(x, t, c) * load(x, t, c);
+    return sum / static_cast<double>(x.cols);
+  };
+  parallel(s, a.y.rows, [&](int64_t t) {
+    const double factor = std::sqrt(mean_square(a.like, t) / std::max(mean_square(a.x, t), double{a.eps}));
+    for (int64_t c = 0; c < a.y.cols; ++c) store(a.y, t, c, load(a.x, t, c) * factor);
+  });
+}
+
+void position_growth(const PositionGrowthArgs& a, Stream& s) {
+  parallel(s, a.y.rows, [&](int64_t t) {
+    const double r = (static_cast<double>(a.positions[t]) + a.rule.offset) / a.rule.length;
+    store(a.y, t, 0, 1 + a.rule.slope * std::log(a.rule.steps ? 1 + std::floor(r) : std::max(1.0, r)));
   });
 }
 
