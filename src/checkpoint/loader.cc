@@ -61,9 +61,9 @@ void check_shape(const Param& p, const TensorEntry& e, int64_t size, const Place
     fail(Code::kUnsupported, source.path(), "expected whole numbers of a matrix whose rows are normalized, got {} ({})", name(e.dtype), e.name);
 }
 
-// The binding of `p` to the tensor at `place`.
-Binding bind(ParamTable& params, Param& p, const TensorEntry& e, const Place& place, double offset, const TensorSource& source) {
-  Binding b{.param = &p, .entry = &e, .offset = offset, .stored_rows = size_of(p), .transposed = place.transposed};
+// Which rows of the tensor at `place` are those of `p`.
+Binding locate(ParamTable& params, Param& p, const Place& place) {
+  Binding b{.param = &p, .stored_rows = size_of(p), .transposed = place.transposed};
   int64_t groups = 1;
   if (!place.parts.empty()) {
     b.stored_rows = 0;
@@ -80,9 +80,33 @@ Binding bind(ParamTable& params, Param& p, const TensorEntry& e, const Place& pl
     for (size_t i = 0; i < place.part; ++i) b.begin += sizes[i] / groups;
     if (groups > 1) b.run = size_of(p) / groups, b.stride = b.stored_rows / groups;
   }
+  return b;
+}
+
+// The binding of `p` to the tensor at `place`.
+Binding bind(ParamTable& params, Param& p, const TensorEntry& e, const Place& place, double offset, const TensorSource& source) {
+  Binding b = locate(params, p, place);
+  b.entry = &e;
+  b.offset = offset;
   check_shape(p, e, b.stored_rows, place, source);
   const bool vector = p.kind == ParamKind::kVector;
   if (place.slab >= 0) b.slab = place.slab * (vector ? row_bytes(e.dtype, b.stored_rows) : b.stored_rows * row_bytes(e.dtype, p.cols));
+  return b;
+}
+
+// The binding of a matrix that the checkpoint's quantization holds.
+std::optional<Binding> bind_quantized(ParamTable& params, Param& p, const Place& place, const TensorSource& source, std::string_view prefix,
+                                      const Quantization* quantization) {
+  if (!quantization || p.kind != ParamKind::kMatrix) return std::nullopt;
+  Binding b = locate(params, p, place);
+  const StoredMatrix m{.source = &source, .find = [&](const std::string& name) { return find_entry(source, name, prefix); },
+                       .name = place.tensor, .rows = b.stored_rows, .cols = p.cols, .slab = place.slab, .transposed = place.transposed};
+  std::optional<QuantizedWeight> w = quantization->find(m);
+  if (!w) return std::nullopt;
+  w->layout.rows = {b.begin, b.run, b.stride};
+  b.entry = w->parts[Coded::kCodes].entry;
+  b.transposed = false;
+  b.quantized = std::make_shared<const QuantizedWeight>(std::move(*w));
   return b;
 }
 
@@ -129,6 +153,14 @@ Bindings bind_params(ParamTable& params, const TensorSource& source, const Rules
   std::unordered_map<const TensorEntry*, int64_t> slabs;  // how many of a stacked tensor's are read
   for (Param& p : params.rows()) {
     const Place place = rules.place(p.name);
+    if (std::optional<Binding> b = bind_quantized(params, p, place, source, prefix, options.quantization)) {
+      for (const QuantizedWeight::Part& part : b->quantized->parts)
+        if (part.entry) used.insert(part.entry);
+      used.insert(b->quantized->others.begin(), b->quantized->others.end());
+      if (place.slab >= 0) slabs[b->entry] = std::max(slabs[b->entry], place.slab + 1);
+      out.rows.push_back(std::move(*b));
+      continue;
+    }
     const TensorEntry* e = find_entry(source, place.tensor, prefix);
     if (!e && p.tied) continue;
     if (!e) {
@@ -145,7 +177,7 @@ Bindings bind_params(ParamTable& params, const TensorSource& source, const Rules
     if (e->shape[0] != count)
       fail(Code::kCorrupt, source.path(), "expected a leading dimension of {}, got {} ({})", count, shape_text(e->shape), e->name);
   for (const TensorEntry& e : source.entries())
-    if (!used.contains(&e) && !rules.drops(e.name)) unused.push_back(e.name);
+    if (!used.contains(&e) && !rules.drops(e.name) && !(options.quantization && options.quantization->drops(e.name))) unused.push_back(e.name);
   if (!missing.empty())
     fail(Code::kCorrupt, source.path(), "expected {} more tensors, got none of them ({})", missing.size(), list(missing));
   if (!unused.empty()) {
@@ -174,8 +206,11 @@ bool in_place(const Binding& b) {
   return b.param->kind != ParamKind::kVector && b.run == 0 && !b.transposed && !b.param->unit_rows;
 }
 
+std::string stored_as(const Binding& b) { return b.quantized ? b.quantized->format : std::string(name(b.entry->dtype)); }
+
 int64_t value_bytes(const Binding& b) {
   const Param& p = *b.param;
+  if (b.quantized) return b.quantized->bytes() * p.rows / b.stored_rows;
   return p.kind == ParamKind::kVector ? static_cast<int64_t>(sizeof(float)) * size_of(p) : p.rows * row_bytes(b.entry->dtype, p.cols);
 }
 
@@ -203,7 +238,52 @@ void copy_value(const Binding& b, const std::byte* stored, std::byte* to) {
   }
 }
 
+int64_t copied_bytes(const Binding& b) {
+  const bool there = b.quantized ? b.quantized->blocks == DType::kCoded : in_place(b);
+  return there ? 0 : value_bytes(b);
+}
+
+WeightView quantized_view(const Binding& b, const std::array<const std::byte*, Coded::kParts>& parts, Coded& coded, std::byte* copy) {
+  coded = b.quantized->layout;
+  coded.data = parts;
+  const Param& p = *b.param;
+  if (const DType type = b.quantized->blocks; type != DType::kCoded) {
+    const int64_t bytes = row_bytes(type, p.cols);
+    for (int64_t r = 0; r < p.rows; ++r) write_mxfp4(coded, r, p.cols, copy + r * bytes);
+    return {copy, type, p.rows, p.cols, bytes};
+  }
+  // The kernels share work by bytes: those of a row's codes.
+  const int64_t row = std::max<int64_t>(1, static_cast<int64_t>(b.quantized->parts[Coded::kCodes].size) / b.stored_rows);
+  return {.data = parts[Coded::kCodes], .dtype = DType::kCoded, .rows = p.rows, .cols = p.cols, .row_bytes = row,
+          .packed = nullptr, .coded = &coded};
+}
+
+namespace {
+
+Weight load_quantized(const Binding& b) {
+  struct Owner {
+    Coded coded;
+    std::vector<TensorEntry> entries;  // keep their bytes alive
+    std::shared_ptr<std::byte> copy;
+  };
+  const auto owner = std::make_shared<Owner>();
+  std::array<const std::byte*, Coded::kParts> parts = {};
+  for (size_t i = 0; i < parts.size(); ++i)
+    if (const QuantizedWeight::Part& part = b.quantized->parts[i]; part.entry) {
+      parts[i] = TensorSource::data(owner->entries.emplace_back(*part.entry)).data() + part.offset;
+    }
+  if (const int64_t bytes = copied_bytes(b); bytes > 0) owner->copy = host_memory(static_cast<size_t>(bytes));
+  Weight w;
+  w.view = quantized_view(b, parts, owner->coded, owner->copy.get());
+  if (owner->copy) owner->entries.clear();
+  w.owner = owner;
+  return w;
+}
+
+}  // namespace
+
 Weight load_weight(const Binding& b) {
+  if (b.quantized) return load_quantized(b);
   const Param& p = *b.param;
   const std::byte* stored = TensorSource::data(*b.entry).data() + stored_bytes(b).offset;
   Weight w;
@@ -235,7 +315,7 @@ std::string reconcile_head_dim(Json& config, const TensorSource& source) {
   if (heads <= 0 || hidden <= 0) return {};
   for (const TensorEntry& e : source.entries()) {
     if (!e.name.ends_with("layers.0.self_attn.k_proj.weight") && e.name != "blk.0.attn_k.weight") continue;
-    if (e.shape.size() != 2 || e.shape[0] % kv_heads != 0) return {};
+    if (e.shape.size() != 2 || e.shape[0] % kv_heads != 0 || e.shape[1] != hidden) return {};  // codes in words have other shapes
     const int64_t actual = e.shape[0] / kv_heads, said = number("head_dim");
     if (actual == (said > 0 ? said : hidden / heads)) return {};
     config["head_dim"] = actual;

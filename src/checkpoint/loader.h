@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/quantization.h"
 #include "checkpoint/source.h"
 #include "spec/config.h"
 #include "spec/params.h"
@@ -15,13 +16,15 @@ namespace transom {
 
 struct LoadOptions {
   bool allow_unused = false;  // tensors that no parameter reads are a warning instead of an error
+  const Quantization* quantization = nullptr;  // of the checkpoint; null: every weight is stored plainly
 };
 
 // Where a parameter's value lies: in its tensor, seen as a list of rows, row i is at begin + i / run * stride + i % run
 // (run 0: one after the other). Of a transposed tensor [in, out] these are columns of the matrix that starts at `begin`'s slab.
 struct Binding {
   Param* param = nullptr;
-  const TensorEntry* entry = nullptr;
+  const TensorEntry* entry = nullptr;  // of a quantized matrix the tensor of its codes
+  std::shared_ptr<const QuantizedWeight> quantized;  // null: `entry` is all there is
   double offset = 0;  // added to a vector's values
   int64_t begin = 0, run = 0, stride = 0;
   int64_t slab = 0;         // bytes from the tensor's start to the matrix that the rows belong to
@@ -52,6 +55,16 @@ Bindings bind_params(ParamTable& params, const TensorSource& source, const Rules
 
 // Whether the checkpoint holds a parameter of this name.
 bool holds(const TensorSource& source, const Rules& rules, std::string_view base_prefix, const std::string& param);
+
+// What the value is stored as: "BF16", "GPTQ 4-bit, groups of 128".
+std::string stored_as(const Binding& b);
+
+// Bytes of memory that the value takes beside the stored tensors: none where it is read in place.
+int64_t copied_bytes(const Binding& b);
+
+// Makes a quantized matrix readable where its parts lie: `coded`, which the view refers to, gets their addresses. One that is
+// rewritten in blocks is written to `copy`.
+WeightView quantized_view(const Binding& b, const std::array<const std::byte*, Coded::kParts>& parts, Coded& coded, std::byte* copy);
 
 // Makes a binding's weight readable in place (a map of the file) or, for vectors, as an F32 copy.
 Weight load_weight(const Binding& b);

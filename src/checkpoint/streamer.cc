@@ -52,13 +52,20 @@ class DirectFile {
   int fd_;
 };
 
+// The bytes of one tensor that a parameter reads; of a quantized one, one of its parts.
+struct Piece {
+  const Binding* binding;
+  size_t part;
+  uint64_t begin;  // in the file
+};
+
 // A run of one file's bytes that belongs to one block: tensors that lie close together are read as one.
 struct Extent {
   const DirectFile* file;
   uint64_t begin, end;     // of the tensors
   uint64_t aligned, size;  // of the read
   uint64_t at = 0;         // in the buffer
-  std::vector<const Binding*> tensors;
+  std::vector<Piece> pieces;
 };
 
 class Streamer final : public Residency {
@@ -99,7 +106,7 @@ class Streamer final : public Residency {
       const std::lock_guard lock(mutex_);
       if (Slot* s = find(block)) s->leased = false;
       for (const Extent& e : extents_[block])
-        for (const Binding* b : e.tensors) b->param->weight = {};
+        for (const Piece& p : e.pieces) p.binding->param->weight = {};
     }
     changed_.notify_all();
   }
@@ -124,14 +131,18 @@ class Streamer final : public Residency {
   }
 
   void plan(const Binding& b) {
-    const TensorEntry& e = *b.entry;
+    if (!b.quantized) return plan(b, *b.entry, stored_bytes(b), 0);
+    for (size_t i = 0; i < Coded::kParts; ++i)
+      if (const QuantizedWeight::Part& part = b.quantized->parts[i]; part.entry) plan(b, *part.entry, {part.offset, part.size}, i);
+  }
+
+  void plan(const Binding& b, const TensorEntry& e, StoredBytes s, size_t part) {
     if (!e.file) fail(Code::kUnsupported, "streaming", "expected tensors stored contiguously in a file, got a strided one ({})", e.name);
     std::unique_ptr<DirectFile>& file = files_[e.file->path()];
     if (!file) file = std::make_unique<DirectFile>(e.file->path());
-    const StoredBytes s = stored_bytes(b);
     const uint64_t begin = e.offset + s.offset;
     extents_[b.param->block].push_back(
-        {.file = file.get(), .begin = begin, .end = begin + s.size, .aligned = 0, .size = 0, .at = 0, .tensors = {&b}});
+        {.file = file.get(), .begin = begin, .end = begin + s.size, .aligned = 0, .size = 0, .at = 0, .pieces = {{&b, part, begin}}});
   }
 
   // Joins neighbours and gives every extent its place in the buffer; returns the bytes of the block.
@@ -142,7 +153,7 @@ class Streamer final : public Residency {
     for (Extent& e : block) {
       if (!joined.empty() && joined.back().file == e.file && e.begin <= joined.back().end + kPage) {
         joined.back().end = std::max(joined.back().end, e.end);
-        joined.back().tensors.push_back(e.tensors[0]);
+        joined.back().pieces.push_back(e.pieces[0]);
       } else {
         joined.push_back(std::move(e));
       }
@@ -211,29 +222,38 @@ class Streamer final : public Residency {
 
   // Points the block's parameters at the slot's memory, or at copies of what has to be rearranged or, for vectors, converted.
   void point(int32_t block, const Slot& s) {
-    const auto room = [](const Binding& b) { return in_place(b) ? int64_t{0} : (value_bytes(b) + 63) / 64 * 64; };
+    const auto room = [](const Binding& b) { return (copied_bytes(b) + 63) / 64 * 64; };
     int64_t bytes = 0;
     for (const Extent& e : extents_[block])
-      for (const Binding* b : e.tensors) bytes += room(*b);
+      for (const Piece& p : e.pieces) bytes += p.part == 0 ? room(*p.binding) : 0;
     std::shared_ptr<std::byte>& copies = copies_[block];
     if (!copies) copies = host_memory(static_cast<size_t>(bytes));
     std::byte* next = copies.get();
+    std::map<const Binding*, std::array<const std::byte*, Coded::kParts>> quantized;
     for (const Extent& e : extents_[block])
-      for (const Binding* b : e.tensors) {
-        const Param& p = *b->param;
-        const std::byte* stored = s.memory.get() + e.at + (b->entry->offset + stored_bytes(*b).offset - e.aligned);
-        if (!in_place(*b)) {
-          copy_value(*b, stored, next);
-          stored = std::exchange(next, next + room(*b));
+      for (const Piece& piece : e.pieces) {
+        const Binding& b = *piece.binding;
+        const std::byte* stored = s.memory.get() + e.at + (piece.begin - e.aligned);
+        if (b.quantized) {
+          quantized[&b][piece.part] = stored;
+          continue;
         }
-        const DType type = p.kind == ParamKind::kVector ? DType::kF32 : b->entry->dtype;
-        b->param->weight.view = {stored, type, p.rows, p.cols, row_bytes(type, p.cols)};
+        if (!in_place(b)) {
+          copy_value(b, stored, next);
+          stored = std::exchange(next, next + room(b));
+        }
+        const Param& p = *b.param;
+        const DType type = p.kind == ParamKind::kVector ? DType::kF32 : b.entry->dtype;
+        b.param->weight.view = {stored, type, p.rows, p.cols, row_bytes(type, p.cols)};
       }
+    for (const auto& [b, parts] : quantized)
+      b->param->weight.view = quantized_view(*b, parts, coded_[b], std::exchange(next, next + room(*b)));
   }
 
   std::map<std::string, std::unique_ptr<DirectFile>> files_;
   std::vector<std::vector<Extent>> extents_;
   std::vector<std::shared_ptr<std::byte>> copies_;
+  std::map<const Binding*, Coded> coded_;  // what the views of quantized weights refer to
   Slot slots_[2];
   int32_t pending_ = -1;
   bool stopping_ = false;

@@ -1,6 +1,8 @@
 // transom inspect: what a checkpoint is and how it would run.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cli/command.h"
 #include "cli/model_command.h"
 #include "transom/model.h"
@@ -32,7 +34,9 @@ int run(const CommonOptions& common, bool tensors) {
   line("architecture", fmt::format("{} ({})", d["architecture"].get<std::string>(), d["impl"].get<std::string>()));
   line("parameters", fmt::format("{:.1f} M in {} tensors", d["parameters"].get<double>() / 1e6, d["tensors"].size()));
   line("weights", bytes_text(d["weight_bytes"]));
-  for (const auto& [type, bytes] : d["bytes_by_dtype"].items()) line("", fmt::format("{:<8} {}", type, bytes_text(bytes)));
+  size_t width = 8;
+  for (const auto& [type, bytes] : d["bytes_by_dtype"].items()) width = std::max(width, type.size());
+  for (const auto& [type, bytes] : d["bytes_by_dtype"].items()) line("", fmt::format("{:<{}} {}", type, width, bytes_text(bytes)));
   const Json& head = d["head"];
   line("head", head["outputs"] == 0 ? "none" : fmt::format("{}, {} columns a {}", head["task"].get<std::string>(), head["outputs"].get<int64_t>(),
                                                            head["per_text"].get<bool>() ? "text" : "token"));
@@ -47,7 +51,8 @@ int run(const CommonOptions& common, bool tensors) {
   for (const Json& w : d["warnings"]) line("warning", w);
   if (tensors)
     for (const Json& t : d["tensors"])
-      s += fmt::format("  {:<60} {:<8} {:<16} {}\n", t["name"].get<std::string>(), t["dtype"].get<std::string>(), t["shape"].dump(), bytes_text(t["bytes"]));
+      s += fmt::format("  {:<60} {:<{}} {:<16} {}\n", t["name"].get<std::string>(), t["dtype"].get<std::string>(), width,
+                       t["shape"].dump(), bytes_text(t["bytes"]));
   print(s);
   return kDone;
 }

@@ -133,6 +133,7 @@ DType choose_dtype(const ModelOptions& o) {
 // A copy of a weight in the device's memory, when that is not the host's.
 Weight on_device(Weight w, const Kernels& kernels, Stream& stream) {
   if (kernels.host_memory) return w;
+  if (w.view.coded) fail(Code::kUnsupported, "--device", "expected cpu for weights stored as several tensors (quantization_config), got a device");
   const std::shared_ptr<std::byte> memory = kernels.allocate(w.bytes());
   kernels.copy_to_device(memory.get(), w.view.data, w.bytes(), stream);
   w.view.data = memory.get();
@@ -188,10 +189,11 @@ Model Model::load(const std::string& path, const ModelOptions& options) {
   m->network = build_network(m->family, config, Scope(m->params, m->states));
   m->head = head_info(*m->network, config);
   if (const int64_t n = m->network->limits().positions; n > 0) m->context_length = std::min(m->context_length, n);
+  const std::unique_ptr<const Quantization> quantization = m->source->gguf() ? nullptr : read_quantization(config);
   check_unread(config, *m);
   if (m->family.config_rules) m->family.rules += m->family.config_rules(config);
   m->bindings = bind_params(m->params, *m->source, m->source->gguf() ? m->family.gguf.rules : m->family.rules,
-                            m->family.base_prefix, {.allow_unused = options.allow_unused_tensors});
+                            m->family.base_prefix, {.allow_unused = options.allow_unused_tensors, .quantization = quantization.get()});
   std::move(m->bindings.warnings.begin(), m->bindings.warnings.end(), std::back_inserter(m->warnings));
   m->generation = read_generation_config(*m->source);
   m->team = std::make_unique<ThreadTeam>(options.threads);
@@ -253,8 +255,8 @@ nlohmann::ordered_json Model::describe() const {
     const bool shared = std::any_of(m.params.rows().begin(), m.params.rows().end(),
                                     [&](const Param& p) { return p.tied == b.param && p.weight.view.data == b.param->weight.view.data; });
     if (b.param->kind != ParamKind::kTable || shared) step_bytes += value_bytes(b);
-    by_type[std::string(name(b.entry->dtype))] += value_bytes(b);
-    tensors.push_back({{"name", b.param->name}, {"stored_as", b.entry->name}, {"dtype", name(b.entry->dtype)},
+    by_type[stored_as(b)] += value_bytes(b);
+    tensors.push_back({{"name", b.param->name}, {"stored_as", b.entry->name}, {"dtype", stored_as(b)},
                        {"shape", b.entry->shape}, {"bytes", value_bytes(b)}});
   }
   d["parameters"] = count;

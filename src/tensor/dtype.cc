@@ -21,6 +21,7 @@ constexpr std::array<DTypeInfo, static_cast<size_t>(DType::kCount)> kInfo = {{
     {"Q6_K", 256, 210},  {"Q8_K", 256, 292},  {"IQ1_S", 256, 50}, {"IQ1_M", 256, 56},  {"IQ2_XXS", 256, 66},
     {"IQ2_XS", 256, 74}, {"IQ2_S", 256, 82},  {"IQ3_XXS", 256, 98}, {"IQ3_S", 256, 110}, {"IQ4_NL", 32, 18},
     {"IQ4_XS", 256, 136}, {"TQ1_0", 256, 54}, {"TQ2_0", 256, 66}, {"MXFP4", 32, 17},
+    {"CODED", 1, 1},
 }};
 
 }  // namespace

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "tensor/dtype.h"
+#include "tensor/view.h"
 
 namespace transom {
 
@@ -15,6 +15,9 @@ bool can_dequantize(DType t);
 // Decodes n elements (a multiple of the type's block) from src, at any alignment, to dst. Integers and booleans become
 // their value. Code::kUnsupported for a type that can_dequantize refuses.
 void dequantize_row(DType t, const void* src, float* dst, int64_t n);
+
+// Decodes elements [begin, begin + n) of a weight's row, in any format; both are multiples of the type's block.
+void decode_row(const WeightView& w, int64_t row, int64_t begin, float* dst, int64_t n);
 
 // Encodes n elements (a multiple of the block) as F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1 or Q8_0, with the rounding of
 // ggml's reference code. Code::kUnsupported for other types.

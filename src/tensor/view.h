@@ -38,11 +38,14 @@ struct ConstView {
   explicit operator bool() const { return data != nullptr; }
 };
 
+struct Coded;
+
 struct WeightView {
   const std::byte* data = nullptr;
   DType dtype = DType::kF32;
   int64_t rows = 0, cols = 0, row_bytes = 0;
   const std::byte* packed = nullptr;  // the same weight in the running kernels' own layout, or null (see Kernels::pack)
+  const Coded* coded = nullptr;       // of DType::kCoded: where its parts lie; `data` is then only where the codes begin
 
   const std::byte* row(int64_t r) const { return data + r * row_bytes; }
   explicit operator bool() const { return data != nullptr; }

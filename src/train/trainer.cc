@@ -41,7 +41,7 @@ struct Trainer::Impl {
   void own(Param& p) {
     const int64_t size = p.rows * p.cols;
     std::vector<float> host(size);
-    for (int64_t r = 0; r < p.rows; ++r) dequantize_row(p.weight.view.dtype, p.weight.view.row(r), host.data() + r * p.cols, p.cols);
+    for (int64_t r = 0; r < p.rows; ++r) decode_row(p.weight.view, r, 0, host.data() + r * p.cols, p.cols);
     Slot s{zeros(size * sizeof(float)), zeros(size * sizeof(float)), zeros(size * sizeof(float))};
     kernels().copy_to_device(s.value.get(), host.data(), size * sizeof(float), stream);
     p.weight.view = {s.value.get(), DType::kF32, p.rows, p.cols, p.cols * static_cast<int64_t>(sizeof(float))};

@@ -106,7 +106,7 @@ void gemv_type(const LinearTile& g) {
       for (; i < count; ++i) {
         In row = {w.data + (n0 + i) * w.row_bytes, kType};
         if (!stored) {
-          dequantize(w.dtype, row.p, decoded, w.cols);
+          decode(w, n0 + i, 0, decoded, w.cols);
           row.p = decoded;
         }
         dot_float<1, T>(&row, x, w.cols, out, i);
@@ -126,7 +126,7 @@ struct DenseF32 {
         float* row = rows + r * kDepth;
         const int64_t i = half * kLanes + r;
         if (i < count)
-          dequantize(w.dtype, w.data + (n + i) * w.row_bytes + row_bytes(w.dtype, k0), row, depth);
+          decode(w, n + i, k0, row, depth);
         else
           memset(row, 0, static_cast<size_t>(depth) * sizeof(float));
       }
@@ -158,10 +158,12 @@ struct DenseF32 {
 
 }  // namespace
 
-void dequantize(DType t, const void* src, float* dst, int64_t n) {
-  if (is_plain_float(t)) return convert(DType::kF32, dst, t, src, n, 1.f);
-  if (!with_format(t, [&](auto f) { dequantize_format<decltype(f)>(static_cast<Bytes>(src), dst, n); }))
-    dequantize_row(t, src, dst, n);
+void decode(const WeightView& w, int64_t row, int64_t begin, float* dst, int64_t n) {
+  if (w.dtype == DType::kCoded) return decode_row(w, row, begin, dst, n);
+  const std::byte* src = w.data + row * w.row_bytes + row_bytes(w.dtype, begin);
+  if (is_plain_float(w.dtype)) return convert(DType::kF32, dst, w.dtype, src, n, 1.f);
+  if (!with_format(w.dtype, [&](auto f) { dequantize_format<decltype(f)>(reinterpret_cast<Bytes>(src), dst, n); }))
+    decode_row(w, row, begin, dst, n);
 }
 
 void gemv_float(const LinearTile& g) {

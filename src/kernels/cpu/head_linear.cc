@@ -21,7 +21,7 @@ void sum_of_rows(const Primitives& p, const ConstView& x, const WeightView& w, c
   auto* row = reinterpret_cast<float*>(scratch);
   const auto sum = [&](int64_t t) { return View{scratch + (t + 1) * bytes, DType::kF32, 1, w.cols, w.cols}; };
   for (int64_t r = 0; r < w.rows; ++r) {
-    p.dequantize(w.dtype, w.row(r), row, w.cols);
+    p.decode(w, r, 0, row, w.cols);
     for (int64_t t = 0; t < x.rows; ++t) {
       float factor;
       p.convert(DType::kF32, &factor, x.dtype, static_cast<const std::byte*>(x.data) + (t * x.stride + r) * types, 1, 1.f);

@@ -20,12 +20,12 @@ void selective_scan(const SelectiveScanArgs&, int32_t s, int64_t begin, int64_t 
 void wkv(const WkvArgs&, int32_t s, int64_t begin, int64_t end);
 void clamp(const ClampArgs&, int64_t row, int64_t begin, int64_t end);
 void convert(DType to, void* dst, DType from, const void* src, int64_t n, float scale);
-void dequantize(DType, const void* src, float* dst, int64_t n);
+void decode(const WeightView& w, int64_t row, int64_t begin, float* dst, int64_t n);
 
 void prepare_x(const LinearX&, const ConstView& x, int64_t t);
 Form gemv_form(DType);
 void gemv(const LinearTile&);
-void gemv_float(const LinearTile&);  // F32, F16, BF16 as stored; other types through dequantize
+void gemv_float(const LinearTile&);  // F32, F16, BF16 as stored; other types through decode
 size_t gemv_scratch(int64_t cols);
 void gemm_f32(const LinearTile&);
 size_t gemm_f32_scratch();

@@ -20,7 +20,7 @@ struct PanelBF16 {
       for (int64_t r = 0; r < kLanes && !stored; ++r) {
         float* row = rows + r * kDepth;
         const int64_t decoded = at + r < count ? depth : 0;
-        if (decoded) avx512_primitives().dequantize(w.dtype, w.data + (n + at + r) * w.row_bytes + row_bytes(w.dtype, k0), row, depth);
+        if (decoded) avx512_primitives().decode(w, n + at + r, k0, row, depth);
         memset(row + decoded, 0, static_cast<size_t>(even - decoded) * sizeof(float));
       }
       for (int64_t k = 0; k < even; k += 32) {

@@ -69,8 +69,8 @@ struct Primitives {
   void (*linear_recurrence)(const LinearRecurrenceArgs&, int32_t s, int64_t h, int64_t first, float* scratch);
   // dst[i] = scale * src[i], converted.
   void (*convert)(DType to, void* dst, DType from, const void* src, int64_t n, float scale);
-  // As transom::dequantize_row, to within rounding.
-  void (*dequantize)(DType, const void* src, float* dst, int64_t n);
+  // As transom::decode_row, to within rounding.
+  void (*decode)(const WeightView& w, int64_t row, int64_t begin, float* dst, int64_t n);
 
   // Fills row t of the forms that are not null (f32: only if it is not x itself).
   void (*prepare_x)(const LinearX&, const ConstView& x, int64_t t);

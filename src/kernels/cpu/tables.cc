@@ -63,7 +63,7 @@ struct Rows {
     const auto rows = [&](int64_t begin, int64_t end, int rank) {
       float* row = reinterpret_cast<float*>(memory + bytes * rank);
       for (int64_t t = begin; t < end; ++t) {
-        p().dequantize(a.weight.dtype, a.weight.row(a.ids[t]), row, a.y.cols);
+        p().decode(a.weight, a.ids[t], 0, row, a.y.cols);
         p().convert(a.y.dtype, element(a.y, t), DType::kF32, row, a.y.cols, a.scale);
       }
     };

@@ -97,7 +97,7 @@ void latent_attention(const LatentAttentionArgs& a, Stream& s) {
   const AttentionArgs shape{.q = a.q, .k = a.latent, .v = a.latent, .out = a.out, .seqs = a.seqs, .mask = a.mask};
   parallel(s, a.heads, [&](int64_t h) {
     std::vector<float> w((nope + vd) * L);
-    for (int64_t r = 0; r < nope + vd; ++r) dequantize_row(a.weight.dtype, a.weight.row(h * (nope + vd) + r), w.data() + r * L, L);
+    for (int64_t r = 0; r < nope + vd; ++r) decode_row(a.weight, h * (nope + vd) + r, 0, w.data() + r * L, L);
     for (int64_t t = 0; t < a.q.rows; ++t) {
       const Visible keys(shape, t);
       std::vector<double> q(L, 0.0), sum(L, 0.0), p;

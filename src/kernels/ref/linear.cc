@@ -22,7 +22,7 @@ double dot(const double* a, const double* b, int64_t n) {
 void weight_row(const WeightView& w, int64_t r, std::vector<float>& tmp, std::vector<double>& out) {
   tmp.resize(w.cols);
   out.resize(w.cols);
-  dequantize_row(w.dtype, w.row(r), tmp.data(), w.cols);
+  decode_row(w, r, 0, tmp.data(), w.cols);
   for (int64_t c = 0; c < w.cols; ++c) out[c] = tmp[c];
 }
 
@@ -31,7 +31,7 @@ void weight_row(const WeightView& w, int64_t r, std::vector<float>& tmp, std::ve
 void embedding(const EmbeddingArgs& a, Stream& s) {
   parallel(s, a.y.rows, [&](int64_t t) {
     std::vector<float> row(a.y.cols);
-    dequantize_row(a.weight.dtype, a.weight.row(a.ids[t]), row.data(), a.y.cols);
+    decode_row(a.weight, a.ids[t], 0, row.data(), a.y.cols);
     for (int64_t c = 0; c < a.y.cols; ++c) store(a.y, t, c, double{row[c]} * a.scale);
   });
 }
