@@ -43,9 +43,12 @@ struct TokenLogprobs {
 };
 
 struct Request {
-  std::vector<int32_t> prompt;
+  std::vector<int32_t> prompt;          // an encoder-decoder's: what its encoder reads
   SamplingParams sampling;
   std::string adapter;  // the name of a loaded adapter; "": none
+  // Encoder-decoders: the tokens with which the decoder begins (none: the model's own), and frames instead of a prompt.
+  std::vector<int32_t> decoder_prompt;
+  Matrix features;
 };
 
 // What one step gave one sequence. `text` is final: its concatenation over a sequence is the whole answer.
@@ -58,6 +61,7 @@ struct Output {
   // "" while running; then "stop" (an end token or stop string), "length", "cancelled" or "error" (with `error` set).
   std::string finish_reason;
   std::string error;
+  std::optional<float> score;  // with finish_reason under beam search: what the answers are ordered by
 };
 
 class Engine {
@@ -82,6 +86,9 @@ class Engine {
     std::span<const int32_t> ids;
     Rows rows = Rows::kLast;
     std::span<const int32_t> token_types = {};  // of an encoder's pair of texts (BERT): as many as ids, or none (all 0)
+    // Encoder-decoders, with a sequence's first ids: what its encoder reads, ids or frames.
+    std::span<const int32_t> source = {};
+    const Matrix* features = nullptr;
   };
   // One pass over several sequences: appends the ids to each and returns the wanted rows of logits, in order; a head over whole
   // texts (HeadInfo::per_text) gives one row a sequence. The length is not held against the model's context, but for learned
@@ -90,6 +97,8 @@ class Engine {
   // Logits of every position (or the last) of one text: in one pass, or in chunks through the state when chunk > 0.
   Matrix logits(std::span<const int32_t> ids, int64_t chunk = 0, Rows rows = Rows::kAll, const std::string& adapter = "",
                 std::span<const int32_t> token_types = {});
+  // The same for what `text` says (its sequence is not used).
+  Matrix logits(const Feed& text, int64_t chunk, const std::string& adapter = "");
   // The last hidden states of several texts in one pass, without state: rows of all texts, one after another.
   Matrix hidden(std::span<const std::vector<int32_t>> texts);
   // What one pass over a text passes through, in order: "embed", "layers.0" … and, where the model has one, "norm" (after the
@@ -104,7 +113,7 @@ class Engine {
   bool step(const std::function<void(const Output&)>& report);
 
   struct Stats {
-    int64_t steps = 0, tokens_forwarded = 0, state_bytes = 0, state_pages = 0, activation_bytes = 0;
+    int64_t steps = 0, tokens_forwarded = 0, sources_encoded = 0, state_bytes = 0, state_pages = 0, activation_bytes = 0;
   };
   Stats stats() const;
 

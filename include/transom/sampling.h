@@ -1,7 +1,8 @@
 // How the next token is chosen. The steps and their order are those of transformers' generate()
 // (generation/utils.py, _get_logits_processor), so that a model behaves as its authors tested it; the frequency and
 // presence penalties, which transformers lacks, are OpenAI's and stand right after the repetition penalty:
-//   logit bias, repetition, frequency and presence penalty, minimum length, suppressed tokens   (edit single logits)
+//   logit bias, repetition, frequency and presence penalty, repeated n-grams, bad words, minimum length, forced tokens,
+//   suppressed tokens                                                                           (edit single logits)
 //   temperature, top-k, top-p, min-p, typical-p                                                 (shape the distribution)
 // Each shaping step sees the probabilities that the steps before it left, renormalized. A probability below exp(-87) times
 // the largest counts as 0.
@@ -14,6 +15,21 @@
 #include <vector>
 
 namespace transom {
+
+// Beam search as transformers does it (Sutskever et al. 2014): the num_beams most probable beginnings are extended together; a
+// beginning that ends counts by the sum of its tokens' log-probabilities divided by its length to the power of length_penalty.
+struct BeamParams {
+  int num_beams = 1;         // 1: no beam search
+  float length_penalty = 1;  // above 0 favours long answers, below 0 short ones
+  // When the search ends: at num_beams answers; when a better one is unlikely; when none can be better.
+  enum class EarlyStopping : uint8_t { kTrue, kFalse, kNever } early_stopping = EarlyStopping::kFalse;
+};
+
+// Whisper's grammar of timestamps: tokens from `begin` on, each later than those before, in pairs but for the first and the last.
+struct TimestampRules {
+  int32_t begin = 0, no_timestamps = 0, end_of_text = 0;
+  std::optional<int32_t> max_initial;  // the latest that may come first, counted from `begin`
+};
 
 struct SamplingParams {
   // Logits are divided by it. Below 1e-5 the choice is greedy: the largest logit after the penalties, the lowest id
@@ -38,8 +54,14 @@ struct SamplingParams {
   float frequency_penalty = 0, presence_penalty = 0;
   // Added to the logits of these ids, before the penalties. [-100, 100] or -inf (never); the last of equal ids counts.
   std::vector<std::pair<int32_t, float>> logit_bias;
-  // Ids that are never chosen.
-  std::vector<int32_t> suppress_tokens;
+  // Ids that are never chosen, and those that are not chosen as the first token.
+  std::vector<int32_t> suppress_tokens, begin_suppress_tokens;
+  // No n tokens in a row, the prompt's (an encoder-decoder's: the decoder's) included, occur twice. 0: off.
+  int no_repeat_ngram_size = 0;
+  // Sequences of ids that do not occur.
+  std::vector<std::vector<int32_t>> bad_words_ids;
+  // The token after a prompt of one token, and the last of max_tokens.
+  std::optional<int32_t> forced_bos_token_id, forced_eos_token_id;
 
   // The same seed gives the same tokens for the same logits, on every machine and in every batch. Absent: drawn from
   // the system for each request. With n > 1 each choice has its own stream of the one seed.
@@ -60,13 +82,19 @@ struct SamplingParams {
   // -1: none. N >= 0: the chosen token's log-probability and those of the N most probable tokens, as the model gave
   // them: log-softmax of the logits before any step above (as OpenAI and vLLM report them).
   int logprobs = -1;
-  // Answers to one prompt.
+  std::optional<TimestampRules> timestamps;
+  // Answers to one prompt. With beams: the n best, the best first.
   int n = 1;
+  // Takes greedy params: the beams are not sampled.
+  BeamParams beams;
 
   bool greedy() const { return temperature < 1e-5f; }
   // Throws Error{kInvalidArgument} naming the field, the values it may take and what was found. Ids are checked
   // against `vocab_size` when it is given.
   void validate(std::optional<int32_t> vocab_size = {}) const;
+
+ private:
+  void validate_beams() const;
 };
 
 }  // namespace transom

@@ -51,7 +51,12 @@ void check_shape(const Param& p, const TensorEntry& e, int64_t size, const Place
   if (p.kind == ParamKind::kVector && p.rows > 1) want = {size / p.cols, p.cols};
   if (p.kind != ParamKind::kVector) want.insert(place.transposed ? want.begin() : want.end(), p.cols);
   if (place.slab >= 0) want.insert(want.begin(), std::max(e.shape.empty() ? 0 : e.shape[0], place.slab + 1));
-  if (without_ones(e.shape) != without_ones(want))
+  std::vector<int64_t> shape = e.shape;
+  if (p.kind == ParamKind::kMatrix && place.slab < 0 && !place.transposed && shape.size() == 3) {  // a convolution's: [out, in, width]
+    shape[1] *= shape[2];
+    shape.pop_back();
+  }
+  if (without_ones(shape) != without_ones(want))
     fail(Code::kCorrupt, source.path(), "expected shape {}, got {} ({})", shape_text(want), shape_text(e.shape), e.name);
   if (!can_dequantize(e.dtype))
     fail(Code::kUnsupported, source.path(), "expected a number type that can be read, got {} ({})", name(e.dtype), e.name);
@@ -162,7 +167,7 @@ Bindings bind_params(ParamTable& params, const TensorSource& source, const Rules
       continue;
     }
     const TensorEntry* e = find_entry(source, place.tensor, prefix);
-    if (!e && p.tied) continue;
+    if (!e && (p.tied || p.optional || p.computed)) continue;
     if (!e) {
       if (missing.empty() || missing.back() != place.tensor) missing.push_back(place.tensor);
       continue;

@@ -84,6 +84,8 @@ void add_inspect_command(CLI::App& app, CommonOptions& common);
 void add_logits_command(CLI::App& app, CommonOptions& common);
 void add_tokenize_command(CLI::App& app, CommonOptions& common);
 void add_template_command(CLI::App& app, CommonOptions& common);
+void add_transcribe_command(CLI::App& app, CommonOptions& common);
+void add_translate_command(CLI::App& app, CommonOptions& common);
 void add_verify_command(CLI::App& app, CommonOptions& common);
 // Commands of the surface whose machinery is not built yet: each ends with exit 1 and says so.
 void add_later_commands(CLI::App& app, CommonOptions& common);

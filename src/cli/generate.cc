@@ -25,7 +25,7 @@ double since(Clock::time_point start) { return std::chrono::duration<double>(Clo
 struct Answer {
   std::vector<int32_t> ids;
   std::string text, finish_reason;
-  Json logprobs = Json::array();
+  Json logprobs = Json::array(), score;  // null without beams
 };
 
 std::string read_prompt_file(const std::string& path) {
@@ -59,11 +59,11 @@ Json logprobs_json(const TokenLogprobs& l, const std::optional<Tokenizer>& token
 int run(const CommonOptions& common, const GenerateFlags& f) {
   if (int{!f.prompt.empty()} + int{!f.prompt_file.empty()} + int{!f.ids.empty()} != 1)
     throw UsageError("expected one of -p TEXT, --prompt-file F and --ids 1,2,3");
-  if (!f.decoder_ids.empty()) throw Error(Code::kUnsupported, "encoder-decoder models are not there yet", "--decoder-ids");
   const Clock::time_point start = Clock::now();
   Model model = load_model(common);
   const auto tokenizer = find_tokenizer(model.path(), f.ids.empty());
-  Request request{.prompt = {}, .sampling = f.sampling.over(model.default_sampling()), .adapter = common.adapter};
+  Request request{.prompt = {}, .sampling = f.sampling.over(model.default_sampling()), .adapter = common.adapter, .features = {}};
+  if (!f.decoder_ids.empty()) request.decoder_prompt = parse_ids(f.decoder_ids);
   if (!f.ids.empty()) request.prompt = parse_ids(f.ids);
   else request.prompt = tokenizer->encode(f.prompt_file.empty() ? f.prompt : read_prompt_file(f.prompt_file));
   Engine engine(model, {}, tokenizer);
@@ -83,6 +83,7 @@ int run(const CommonOptions& common, const GenerateFlags& f) {
     if (o.logprobs) a.logprobs.push_back(logprobs_json(*o.logprobs, tokenizer));
     a.text += o.text;
     a.finish_reason = o.finish_reason;
+    if (o.score) a.score = *o.score;
     if (!o.error.empty()) error = o.error;
     if (stream && !o.text.empty()) print(o.text);
   };
@@ -96,7 +97,7 @@ int run(const CommonOptions& common, const GenerateFlags& f) {
     Answer& a = answers[i];
     if (common.json)
       print_json({{"ids", a.ids}, {"text", a.text}, {"finish_reason", a.finish_reason}, {"prompt_tokens", prompt_tokens},
-                  {"logprobs", f.sampling.logprobs.value_or(-1) >= 0 ? a.logprobs : Json()}, {"timings", timings}});
+                  {"score", a.score}, {"logprobs", f.sampling.logprobs.value_or(-1) >= 0 ? a.logprobs : Json()}, {"timings", timings}});
     else
       print(fmt::format("--- {} ({})\n{}\n", i + 1, a.finish_reason, a.text));
   }

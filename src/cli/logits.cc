@@ -28,13 +28,26 @@ void write_npy(const std::string& path, const Matrix& m) {
   if (!f.flush()) throw Error(Code::kIo, "cannot write", path);
 }
 
+// The decoder's own ids: those given, or the one that it begins with.
+std::vector<int32_t> decoder_ids_of(const Model& model, const LogitsOptions& o) {
+  if (!o.decoder_ids.empty() && !model.encoder_decoder())
+    throw Error(Code::kInvalidArgument, "expected an encoder-decoder model, got " + model.architecture(), "--decoder-ids");
+  if (!o.decoder_ids.empty()) return parse_ids(o.decoder_ids);
+  return model.encoder_decoder() ? std::vector<int32_t>{model.decoder_start_id()} : std::vector<int32_t>{};
+}
+
 int run(const CommonOptions& common, const LogitsOptions& o) {
-  if (!o.decoder_ids.empty()) throw Error(Code::kUnsupported, "expected a decoder-only model, got --decoder-ids: encoder-decoder models are not there yet");
   if (o.cached && o.chunk > 0) throw UsageError("--cached and --chunk exclude each other");
   const std::vector<int32_t> ids = parse_ids(o.ids);
   const std::vector<int32_t> types = o.token_types.empty() ? std::vector<int32_t>{} : parse_ids(o.token_types);
   Engine engine(load_model(common));
-  const Matrix m = engine.logits(ids, o.cached ? 1 : o.chunk, o.last ? Engine::Rows::kLast : Engine::Rows::kAll, common.adapter, types);
+  const std::vector<int32_t> decoder_ids = decoder_ids_of(engine.model(), o);
+  Engine::Feed text{.ids = ids, .rows = o.last ? Engine::Rows::kLast : Engine::Rows::kAll, .token_types = types};
+  if (engine.model().encoder_decoder()) {
+    text.ids = decoder_ids;
+    text.source = ids;
+  }
+  const Matrix m = engine.logits(text, o.cached ? 1 : o.chunk, common.adapter);
   if (!o.out.empty()) write_npy(o.out, m);
   if (common.json || o.out.empty()) {
     Json rows = matrix_json(m);

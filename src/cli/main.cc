@@ -17,6 +17,8 @@ void add_commands(CLI::App& app, CommonOptions& common) {
   add_logits_command(app, common);
   add_embed_command(app, common);
   add_inspect_command(app, common);
+  add_translate_command(app, common);
+  add_transcribe_command(app, common);
   add_verify_command(app, common);
   add_bench_command(app, common);
   add_doctor_command(app, common);

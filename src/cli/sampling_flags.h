@@ -13,8 +13,7 @@ struct SamplingFlags {
   std::optional<uint64_t> seed;
   std::vector<std::string> logit_bias, stop;
   bool ignore_eos = false;
-  // Beam search, which is not there yet: any of them is refused by name.
-  std::optional<int> num_beams;
+  std::optional<int> num_beams, no_repeat_ngram_size, min_new_tokens, forced_bos_token_id, forced_eos_token_id;
   std::optional<float> length_penalty;
   std::string early_stopping;
 

@@ -30,6 +30,11 @@ void Engine::Impl::check_fits(int64_t tokens, const char* what) const {
 const Model& Engine::model() const { return impl_->model; }
 int64_t Engine::max_model_len() const { return impl_->options.max_model_len; }
 
+ConstView view_of(const Matrix* m) {
+  if (!m || m->rows == 0) return {};
+  return {m->values.data(), DType::kF32, m->rows, m->cols, m->cols};
+}
+
 Engine::SequenceId Engine::open(const std::string& adapter) {
   const SequenceId id = impl_->next_id++;
   impl_->open.emplace(id, Impl::Open{.state = {}, .adapter = impl_->model.impl().find_adapter(adapter)});
@@ -52,7 +57,8 @@ Matrix Engine::forward(std::span<const Feed> feeds) {
     for (const StepItem& other : items)
       if (other.state == &it->second.state) fail(Code::kInvalidArgument, "forward", "expected each sequence once, got {} twice", f.sequence);
     items.push_back({.state = &it->second.state, .ids = f.ids, .token_types = f.token_types,
-                     .want = f.rows == Rows::kAll ? StepItem::Want::kAll : StepItem::Want::kLast, .adapter = it->second.adapter});
+                     .want = f.rows == Rows::kAll ? StepItem::Want::kAll : StepItem::Want::kLast, .adapter = it->second.adapter,
+                     .source = {.ids = f.source, .features = view_of(f.features)}});
   }
   const int64_t cols = impl_->model.head().outputs;
   if (cols == 0) fail(Code::kUnsupported, "logits", "expected a model with a head, got {} without one", impl_->model.architecture());
@@ -63,6 +69,11 @@ Matrix Engine::forward(std::span<const Feed> feeds) {
 
 Matrix Engine::logits(std::span<const int32_t> ids, int64_t chunk, Rows rows, const std::string& adapter,
                       std::span<const int32_t> token_types) {
+  return logits({.ids = ids, .rows = rows, .token_types = token_types}, chunk, adapter);
+}
+
+Matrix Engine::logits(const Feed& text, int64_t chunk, const std::string& adapter) {
+  const std::span<const int32_t> ids = text.ids, token_types = text.token_types;
   if (!token_types.empty() && token_types.size() != ids.size())
     fail(Code::kInvalidArgument, "token types", "expected one for each of {} ids, got {}", ids.size(), token_types.size());
   const SequenceId id = open(adapter);
@@ -75,10 +86,11 @@ Matrix Engine::logits(std::span<const int32_t> ids, int64_t chunk, Rows rows, co
   const size_t step = chunk > 0 ? static_cast<size_t>(chunk) : ids.size();
   for (size_t i = 0; i < ids.size(); i += step) {
     const size_t n = std::min(step, ids.size() - i);
-    const Feed f{.sequence = id, .ids = ids.subspan(i, n), .rows = rows,
-                 .token_types = token_types.empty() ? token_types : token_types.subspan(i, n)};
+    Feed f{.sequence = id, .ids = ids.subspan(i, n), .rows = text.rows,
+           .token_types = token_types.empty() ? token_types : token_types.subspan(i, n)};
+    if (i == 0) f.source = text.source, f.features = text.features;
     Matrix m = forward({&f, 1});
-    if (rows == Rows::kLast) {
+    if (text.rows == Rows::kLast) {
       out = std::move(m);
       continue;
     }
@@ -138,6 +150,7 @@ std::vector<NamedMatrix> Engine::hidden_states(std::span<const int32_t> ids) {
 
 Engine::Stats Engine::stats() const {
   return {.steps = impl_->runner.steps(), .tokens_forwarded = impl_->runner.tokens_forwarded(),
+          .sources_encoded = impl_->runner.sources_encoded(),
           .state_bytes = impl_->runner.state_bytes(), .state_pages = impl_->runner.pool().used_pages(),
           .activation_bytes = static_cast<int64_t>(impl_->runner.activation_bytes())};
 }

@@ -7,27 +7,68 @@
 
 namespace transom {
 
+namespace {
+
+void check_request(const Model& model, const Request& r) {
+  const auto vocab = static_cast<int32_t>(model.vocab_size());
+  if (!model.generates()) fail(Code::kUnsupported, "generate", "expected a model with a language-model head, got {}", model.architecture());
+  r.sampling.validate(vocab);
+  const auto check = [vocab](const char* what, const std::vector<int32_t>& ids) {
+    for (const int32_t id : ids)
+      if (id < 0 || id >= vocab) fail(Code::kInvalidArgument, what, "expected ids below {}, got {}", vocab, id);
+  };
+  if (r.prompt.empty() && r.features.rows == 0) fail(Code::kInvalidArgument, "prompt", "expected at least one token, got none");
+  if (!model.encoder_decoder()) {
+    if (r.features.rows > 0 || !r.decoder_prompt.empty())
+      fail(Code::kInvalidArgument, "prompt", "expected an encoder-decoder for a decoder's prompt or frames, got {}", model.architecture());
+    check("prompt", r.prompt);
+  }
+  check("decoder prompt", r.decoder_prompt);
+}
+
+}  // namespace
+
+std::vector<int32_t> Engine::Impl::decoder_tokens(const Request& r) const {
+  if (!model.encoder_decoder()) return r.prompt;
+  return r.decoder_prompt.empty() ? std::vector<int32_t>{model.decoder_start_id()} : r.decoder_prompt;
+}
+
+SourceInput Engine::Impl::source_of(const Request& r, size_t fed) const {
+  if (fed > 0 || !model.encoder_decoder()) return {};
+  return {.ids = r.features.rows > 0 ? std::span<const int32_t>{} : r.prompt, .features = view_of(&r.features)};
+}
+
 uint64_t Engine::submit(Request request) {
   Impl& e = *impl_;
+  check_request(e.model, request);
   const auto vocab = static_cast<int32_t>(e.model.vocab_size());
-  if (!e.model.generates()) fail(Code::kUnsupported, "generate", "expected a model with a language-model head, got {}", e.model.architecture());
-  request.sampling.validate(vocab);
-  if (request.prompt.empty()) fail(Code::kInvalidArgument, "prompt", "expected at least one token, got none");
-  for (const int32_t id : request.prompt)
-    if (id < 0 || id >= vocab) fail(Code::kInvalidArgument, "prompt", "expected ids below {}, got {}", vocab, id);
-  e.check_fits(static_cast<int64_t>(request.prompt.size()), "prompt");
+  const std::vector<int32_t> tokens = e.decoder_tokens(request);
+  e.check_fits(static_cast<int64_t>(tokens.size()), "prompt");
   if (!request.sampling.stop.empty() && !e.tokenizer)
     fail(Code::kUnsupported, "stop", "expected a model with a tokenizer for stop strings, got none");
   const Adapter* adapter = e.model.impl().find_adapter(request.adapter);
   const uint64_t id = e.next_id++;
-  for (int32_t i = 0; i < request.sampling.n; ++i) {
+  const auto asked = std::make_shared<const Request>(std::move(request));
+  e.runner.check_source({.ids = tokens, .source = e.source_of(*asked, 0)}, 0);
+  if (asked->sampling.beams.num_beams > 1) {
+    e.searches.push_back(std::make_unique<Impl::Search>(e.new_search(id, asked, adapter)));
+    return id;
+  }
+  Impl::Answer* first = nullptr;
+  for (int32_t i = 0; i < asked->sampling.n; ++i) {
     std::optional<Detokenizer> detokenizer;
     if (e.tokenizer) detokenizer.emplace(*e.tokenizer);
-    e.waiting.push_back(std::make_unique<Impl::Answer>(Impl::Answer{
-        .request = id, .index = i, .tokens = request.prompt, .prompt = request.prompt.size(), .fed = 0, .state = {}, .adapter = adapter,
-        .sampler = Sampler(request.sampling, vocab, request.prompt, e.model.end_ids(), static_cast<uint32_t>(i)),
+    auto a = std::make_unique<Impl::Answer>(Impl::Answer{
+        .request = id, .index = i, .asked = asked, .tokens = tokens, .prompt = tokens.size(), .fed = 0, .state = {}, .adapter = adapter,
+        .sampler = Sampler(asked->sampling, vocab, tokens, e.model.end_ids(), static_cast<uint32_t>(i)),
         .detokenizer = std::move(detokenizer),
-        .stop = StopStrings(request.sampling.stop, request.sampling.include_stop_str_in_output)}));
+        .stop = StopStrings(asked->sampling.stop, asked->sampling.include_stop_str_in_output), .others = {}});
+    if (first) {
+      first->others.push_back(std::move(a));
+      continue;
+    }
+    first = a.get();
+    e.waiting.push_back(std::move(a));
   }
   return id;
 }
@@ -36,6 +77,8 @@ void Engine::cancel(uint64_t request) {
   for (auto* queue : {&impl_->waiting, &impl_->running})
     for (auto& a : *queue)
       if (a->request == request) a->cancelled = true;
+  for (auto& s : impl_->searches)
+    if (s->request == request) s->cancelled = true;
 }
 
 bool Engine::step(const std::function<void(const Output&)>& report) { return impl_->step(report); }
@@ -47,7 +90,7 @@ void Engine::Impl::admit() {
   }
 }
 
-void Engine::Impl::plan(std::vector<StepItem>& items, std::vector<Answer*>& whose) {
+void Engine::Impl::plan(std::vector<StepItem>& items, std::vector<Owner>& whose) {
   int64_t budget = options.max_step_tokens;
   for (const bool decode : {true, false})
     for (auto& a : running) {
@@ -56,13 +99,25 @@ void Engine::Impl::plan(std::vector<StepItem>& items, std::vector<Answer*>& whos
       const int64_t n = std::min(left, budget);
       budget -= n;
       items.push_back({.state = &a->state, .ids = std::span(a->tokens).subspan(a->fed, n),
-                       .want = n == left ? StepItem::Want::kLast : StepItem::Want::kNothing, .adapter = a->adapter});
-      whose.push_back(a.get());
+                       .want = n == left ? StepItem::Want::kLast : StepItem::Want::kNothing, .adapter = a->adapter,
+                       .source = source_of(*a->asked, a->fed)});
+      whose.push_back({.answer = a.get()});
     }
+  auto places = options.max_num_seqs - static_cast<int64_t>(running.size());
+  for (auto& s : searches) {
+    if (budget <= 0 || (places <= 0 && !items.empty())) break;
+    places -= s->asked->sampling.beams.num_beams;
+    plan_search(*s, budget, items, whose);
+  }
 }
 
 // Out of pages: the youngest answer goes back to the queue and is computed again later; the last one ends with an error.
 bool Engine::Impl::give_way(const std::string& why, const Report& report) {
+  if (!searches.empty()) {  // a search is not computed twice
+    end(*searches.back(), "error", why, report);
+    searches.pop_back();
+    return !idle();
+  }
   Answer& a = *running.back();
   runner.release(a.state);
   a.fed = 0;
@@ -74,37 +129,80 @@ bool Engine::Impl::give_way(const std::string& why, const Report& report) {
     waiting.push_front(std::move(running.back()));
     running.pop_back();
   }
-  return !running.empty() || !waiting.empty();
+  return !idle();
+}
+
+void Engine::Impl::drop_cancelled(const Report& report) {
+  for (auto* queue : {&running, &waiting})
+    std::erase_if(*queue, [&](const std::unique_ptr<Answer>& a) {
+      if (!a->cancelled) return false;
+      for (auto& other : a->others) end(*other, {.request = other->request, .index = other->index}, "cancelled", report);
+      end(*a, {.request = a->request, .index = a->index}, "cancelled", report);
+      return true;
+    });
+  std::erase_if(searches, [&](const std::unique_ptr<Search>& s) {
+    if (s->cancelled) end(*s, "cancelled", "", report);
+    return s->cancelled;
+  });
 }
 
 bool Engine::Impl::step(const Report& report) {
-  for (auto* queue : {&running, &waiting})
-    std::erase_if(*queue, [&](const std::unique_ptr<Answer>& a) {
-      if (a->cancelled) end(*a, {.request = a->request, .index = a->index}, "cancelled", report);
-      return a->cancelled;
-    });
+  drop_cancelled(report);
   admit();
-  if (running.empty()) return false;
+  if (idle()) return false;
   std::vector<StepItem> items;
-  std::vector<Answer*> whose;
+  std::vector<Owner> whose;
   plan(items, whose);
-  std::span<const float> rows;
   try {
-    rows = runner.logits(items);
+    take(items, whose, runner.logits(items), report);
   } catch (const Error& e) {
     if (e.code() != Code::kResource) throw;
     return give_way(e.what(), report);
   }
+  return !idle();
+}
+
+void Engine::Impl::take(const std::vector<StepItem>& items, const std::vector<Owner>& whose, std::span<const float> rows, const Report& report) {
+  // A split or a search runs copies on the device, but no step: the rows stay.
   size_t row = 0;
-  std::vector<Answer*> ended;
+  std::vector<const void*> ended;
   const auto vocab = static_cast<size_t>(model.vocab_size());
-  for (size_t i = 0; i < items.size(); ++i) {
-    whose[i]->fed += items[i].ids.size();
-    if (items[i].want == StepItem::Want::kNothing) continue;
-    if (choose(*whose[i], rows.subspan(row++ * vocab, vocab), report)) ended.push_back(whose[i]);
+  for (size_t i = 0; i < items.size();) {
+    size_t count = 1;
+    while (whose[i].search && i + count < items.size() && whose[i + count].search == whose[i].search) ++count;
+    const bool wanted = items[i].want != StepItem::Want::kNothing;
+    const std::span<const float> own = rows.subspan(row * vocab, wanted ? count * vocab : 0);
+    if (wanted) row += count;
+    if (Search* s = whose[i].search) {
+      s->fed += items[i].ids.size();
+      if (wanted && advance(*s, own, report)) ended.push_back(s);
+    } else {
+      Answer& a = *whose[i].answer;
+      a.fed += items[i].ids.size();
+      if (wanted) split(a, own, report);
+      if (wanted && choose(a, own, report)) ended.push_back(&a);
+    }
+    i += count;
   }
-  std::erase_if(running, [&](const std::unique_ptr<Answer>& a) { return std::find(ended.begin(), ended.end(), a.get()) != ended.end(); });
-  return !running.empty() || !waiting.empty();
+  const auto over = [&](const auto& p) { return std::find(ended.begin(), ended.end(), p.get()) != ended.end(); };
+  std::erase_if(running, over);
+  std::erase_if(searches, over);
+}
+
+void Engine::Impl::split(Answer& a, std::span<const float> row, const Report& report) {
+  for (std::unique_ptr<Answer>& other : a.others) {
+    try {
+      other->state = runner.fork(a.state);
+    } catch (const Error& e) {
+      Output out{.request = other->request, .index = other->index, .error = e.what()};
+      end(*other, std::move(out), "error", report);
+      continue;
+    }
+    other->fed = a.fed;
+    if (choose(*other, row, report)) continue;
+    (static_cast<int64_t>(running.size()) < options.max_num_seqs ? running : waiting).push_back(std::move(other));
+  }
+  a.others.clear();
 }
 
 bool Engine::Impl::choose(Answer& a, std::span<const float> row, const Report& report) {

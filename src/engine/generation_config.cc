@@ -22,12 +22,10 @@ struct Unsupported {
   double off;
 };
 constexpr std::array kUnsupported = {
-    Unsupported{"num_beams", 1}, Unsupported{"num_beam_groups", 1}, Unsupported{"penalty_alpha", 0},
-    Unsupported{"no_repeat_ngram_size", 0}, Unsupported{"encoder_no_repeat_ngram_size", 0},
+    Unsupported{"num_beam_groups", 1}, Unsupported{"penalty_alpha", 0}, Unsupported{"encoder_no_repeat_ngram_size", 0},
     Unsupported{"encoder_repetition_penalty", 1}, Unsupported{"epsilon_cutoff", 0}, Unsupported{"eta_cutoff", 0},
     Unsupported{"top_h", 0}, Unsupported{"diversity_penalty", 0}, Unsupported{"guidance_scale", 1},
-    Unsupported{"begin_suppress_tokens", 0}, Unsupported{"forced_bos_token_id", -1}, Unsupported{"forced_eos_token_id", -1},
-    Unsupported{"exponential_decay_length_penalty", 0}, Unsupported{"force_words_ids", 0}, Unsupported{"min_length", 0},
+    Unsupported{"exponential_decay_length_penalty", 0}, Unsupported{"force_words_ids", 0},
     Unsupported{"watermarking_config", 0}, Unsupported{"remove_invalid_values", 0}, Unsupported{"token_healing", 0},
     Unsupported{"max_time", 0}, Unsupported{"dola_layers", 0},
 };
@@ -118,15 +116,17 @@ bool is_off(const Json& v, double off) {
   return (v.is_array() || v.is_object() || v.is_string()) && v.empty();
 }
 
-// bad_words_ids of one token are suppressed; longer sequences are not supported.
 void read_bad_words(const Keys& keys, GenerationConfig& out) {
   const Json* words = keys.find("bad_words_ids");
   if (!words) return;
   if (!words->is_array()) keys.wrong("bad_words_ids", "a list of lists of token ids", *words);
   for (const Json& word : *words) {
-    const bool one = word.is_array() && word.size() == 1 && word[0].is_number_unsigned() && word[0].get<uint64_t>() < INT32_MAX;
-    if (one) out.sampling.suppress_tokens.push_back(word[0].get<int32_t>());
-    else out.ignored.push_back("bad_words_ids=" + brief(word));
+    std::vector<int32_t> ids;
+    for (const Json& id : word) {
+      if (!id.is_number_unsigned() || id.get<uint64_t>() >= INT32_MAX) keys.wrong("bad_words_ids", "a list of lists of token ids", *words);
+      ids.push_back(id.get<int32_t>());
+    }
+    if (!ids.empty()) out.sampling.bad_words_ids.push_back(std::move(ids));
   }
 }
 
@@ -140,6 +140,28 @@ void read_sequence_bias(const Keys& keys, GenerationConfig& out) {
     if (one) out.sampling.logit_bias.emplace_back(entry[0][0].get<int32_t>(), entry[1].get<float>());
     else out.ignored.push_back("sequence_bias=" + brief(entry));
   }
+}
+
+// Lengths with a decoder's prompt of one token count for encoder-decoders alone: for others a file's max_length is the context.
+void read_lengths(const Keys& keys, GenerationConfig& out) {
+  SamplingParams& s = out.sampling;
+  if (const auto n = keys.integer("max_length"); n && *n > 1 && !keys.find("max_new_tokens")) s.max_tokens = *n - 1;
+  if (const auto n = keys.integer("min_length"); n && *n > 1 && !keys.find("min_new_tokens")) s.min_tokens = *n - 1;
+}
+
+void read_beams(const Keys& keys, GenerationConfig& out) {
+  BeamParams& b = out.sampling.beams;
+  b.num_beams = keys.integer("num_beams").value_or(1);
+  keys.number("length_penalty", b.length_penalty);
+  using Stop = BeamParams::EarlyStopping;
+  if (const Json* v = keys.find("early_stopping")) {
+    if (v->is_boolean()) b.early_stopping = v->get<bool>() ? Stop::kTrue : Stop::kFalse;
+    else if (*v == "never") b.early_stopping = Stop::kNever;
+    else keys.wrong("early_stopping", "true, false or \"never\"", *v);
+  }
+  if (b.num_beams <= 1 || !keys.boolean("do_sample").value_or(false)) return;
+  out.ignored.push_back(fmt::format("num_beams={}", b.num_beams));  // sampled beams
+  b.num_beams = 1;
 }
 
 void finish(GenerationConfig& out, bool sample) {
@@ -216,13 +238,23 @@ GenerationConfig generation_config_of(const Json& generation, const Json& config
   s.min_tokens = keys.integer("min_new_tokens").value_or(s.min_tokens);
   s.stop = keys.strings("stop_strings");
   s.suppress_tokens = token_ids(keys.integers("suppress_tokens"));
+  s.begin_suppress_tokens = token_ids(keys.integers("begin_suppress_tokens"));
+  s.no_repeat_ngram_size = keys.integer("no_repeat_ngram_size").value_or(0);
+  s.forced_bos_token_id = token_id(keys.integer("forced_bos_token_id"));
+  s.forced_eos_token_id = token_id(keys.integer("forced_eos_token_id"));
   read_bad_words(keys, out);
+  read_beams(keys, out);
+  if (model.boolean("is_encoder_decoder").value_or(false)) read_lengths(keys, out);
+  else if (const auto n = keys.integer("min_length"); n && *n > 0) out.ignored.push_back(fmt::format("min_length={}", *n));
   read_sequence_bias(keys, out);
   out.eos_ids = token_ids(keys.find("eos_token_id") ? keys.integers("eos_token_id") : model.integers("eos_token_id"));
   out.bos_id = token_id(keys.integer("bos_token_id"));
   if (!out.bos_id) out.bos_id = token_id(model.integer("bos_token_id"));
   out.pad_id = token_id(keys.integer("pad_token_id"));
   if (!out.pad_id) out.pad_id = token_id(model.integer("pad_token_id"));
+  out.decoder_start_id = token_id(keys.integer("decoder_start_token_id"));
+  if (!out.decoder_start_id) out.decoder_start_id = token_id(model.integer("decoder_start_token_id"));
+  if (!out.decoder_start_id) out.decoder_start_id = out.bos_id;
   for (const Unsupported& u : kUnsupported)
     if (const Json* v = keys.find(u.key); v && !is_off(*v, u.off)) out.ignored.push_back(fmt::format("{}={}", u.key, brief(*v)));
   finish(out, keys.boolean("do_sample").value_or(false));
@@ -296,6 +328,17 @@ Json GenerationConfig::describe() const {
   out["min_tokens"] = sampling.min_tokens;
   out["stop"] = sampling.stop;
   out["suppress_tokens"] = sampling.suppress_tokens;
+  if (sampling.beams.num_beams > 1)
+    out["beams"] = {{"num_beams", sampling.beams.num_beams}, {"length_penalty", decimal(sampling.beams.length_penalty)},
+                    {"early_stopping", sampling.beams.early_stopping == BeamParams::EarlyStopping::kNever
+                                           ? Json("never")
+                                           : Json(sampling.beams.early_stopping == BeamParams::EarlyStopping::kTrue)}};
+  const auto optional = [&out](const char* key, const auto& value) {
+    if (value) out[key] = *value;
+  };
+  optional("forced_bos_token_id", sampling.forced_bos_token_id);
+  optional("forced_eos_token_id", sampling.forced_eos_token_id);
+  optional("decoder_start_token_id", decoder_start_id);
   if (!sampling.logit_bias.empty()) {
     Json bias = Json::object();
     for (const auto& [id, value] : sampling.logit_bias) bias[std::to_string(id)] = value;

@@ -22,6 +22,7 @@ struct GenerationConfig {
   float sampling_temperature = 1;
   std::vector<int32_t> eos_ids;  // all that end an answer; empty when no file says (ask the tokenizer then)
   std::optional<int32_t> bos_id, pad_id;
+  std::optional<int32_t> decoder_start_id;  // with which an encoder-decoder's decoder begins; bos when no file says
   std::string origin;                // the file it was read from; empty: nothing was found
   std::vector<std::string> ignored;  // settings that would change the text and are not honoured, as "key=value"
 

@@ -145,6 +145,8 @@ void load_weights(Model::Impl& m) {
   Stream stream;
   stream.team = m.team.get();
   const auto resident = [&](const Binding& b) { return !m.options.stream_weights || b.param->block < 0; };
+  for (Param& p : m.params.rows())
+    if (p.computed) p.weight = on_device(p.weight, *m.kernels, stream);  // unless the checkpoint holds it
   int64_t done = 0, total = 0;
   for (const Binding& b : m.bindings.rows) total += resident(b) ? value_bytes(b) : 0;
   for (const Binding& b : m.bindings.rows) {
@@ -232,6 +234,13 @@ int64_t Model::vocab_size() const { return impl_->vocab_size; }
 int64_t Model::hidden_size() const { return impl_->hidden_size; }
 const HeadInfo& Model::head() const { return impl_->head; }
 bool Model::generates() const { return impl_->network->head().task == nn::Task::kCausalLm; }
+bool Model::encoder_decoder() const { return impl_->network->source().has_value(); }
+int64_t Model::source_features() const { return encoder_decoder() ? impl_->network->source()->features : 0; }
+int32_t Model::decoder_start_id() const {
+  const auto id = impl_->generation.decoder_start_id;
+  if (!id) fail(Code::kUnsupported, impl_->path, "expected decoder_start_token_id in generation_config.json or config.json, got none");
+  return *id;
+}
 const SamplingParams& Model::default_sampling() const { return impl_->generation.sampling; }
 const std::vector<int32_t>& Model::end_ids() const { return impl_->generation.eos_ids; }
 const std::vector<std::string>& Model::warnings() const { return impl_->warnings; }

@@ -23,8 +23,13 @@ void Runner::release(SequenceState& s) {
   slots_.release(s);
 }
 
-const int32_t* Runner::upload(const std::vector<int32_t>& host) {
-  const size_t i = next_buffer_++, bytes = sizeof(int32_t) * std::max<size_t>(host.size(), 1);
+SequenceState Runner::fork(const SequenceState& s) {
+  if (!slots_.empty()) fail(Code::kUnsupported, "beams", "expected a model whose state is kept for each token, got {}, whose recurrent state cannot be shared yet", model_.architecture);
+  return pool_.fork(s, stream_);
+}
+
+const void* Runner::upload_bytes(const void* host, size_t size) {
+  const size_t i = next_buffer_++, bytes = std::max<size_t>(size, sizeof(int32_t));
   if (i == buffers_.size()) {
     buffers_.emplace_back();
     buffer_bytes_.push_back(0);
@@ -33,8 +38,8 @@ const int32_t* Runner::upload(const std::vector<int32_t>& host) {
     buffer_bytes_[i] = std::max(bytes, 2 * buffer_bytes_[i]);
     buffers_[i] = model_.kernels->allocate(buffer_bytes_[i]);
   }
-  model_.kernels->copy_to_device(buffers_[i].get(), host.data(), sizeof(int32_t) * host.size(), stream_);
-  return reinterpret_cast<const int32_t*>(buffers_[i].get());
+  model_.kernels->copy_to_device(buffers_[i].get(), host, size, stream_);
+  return buffers_[i].get();
 }
 
 void Runner::check(const StepItem& it, int64_t begin) const {
@@ -57,9 +62,54 @@ void Runner::check(const StepItem& it, int64_t begin) const {
       fail(Code::kInvalidArgument, "token types", "expected types below {}, got {}", std::max<int64_t>(limits.token_types, 1), type);
 }
 
+void Runner::check_source(const StepItem& it, int64_t begin) const {
+  const std::optional<nn::SourceShape> shape = model_.network->source();
+  const bool given = it.source.size() > 0, kept = it.state && it.state->source_length > 0;
+  if (!shape && !given) return;
+  if (!shape) fail(Code::kInvalidArgument, "source", "expected none, got one: {} has no encoder", model_.architecture);
+  if (!given && !kept) fail(Code::kInvalidArgument, "source", "expected what the encoder of {} reads, got none", model_.architecture);
+  if (given && (kept || begin > 0)) fail(Code::kInvalidArgument, "source", "expected one with a sequence's first tokens, got another later");
+  if (!given) return;
+  const int64_t columns = it.source.features ? it.source.features.cols : 0;
+  if (columns != shape->features)
+    fail(Code::kInvalidArgument, "source", "expected {}, got {}", shape->features ? fmt::format("frames of {} features", shape->features) : "token ids",
+         columns ? fmt::format("frames of {}", columns) : "token ids");
+  for (const int32_t id : it.source.ids)
+    if (id < 0 || id >= shape->vocab) fail(Code::kInvalidArgument, "source", "expected ids below {}, got {}", shape->vocab, id);
+  if (shape->positions > 0 && it.source.size() > shape->positions)
+    fail(Code::kInvalidArgument, "source", "expected at most {} of a source (the encoder's positions), got {}", shape->positions, it.source.size());
+}
+
+SequenceTable Runner::table(std::span<const StepItem> items, int32_t group, std::span<const Rows> rows, SequenceTable like,
+                            std::vector<int32_t>& slots) {
+  const int32_t size = pool_.page_size();
+  int64_t longest = 0;
+  std::vector<int32_t> kv_len;
+  for (const Rows& r : rows) {
+    kv_len.push_back(static_cast<int32_t>(r.end));
+    longest = std::max(longest, r.end);
+  }
+  const auto max_pages = static_cast<int32_t>((longest + size - 1) / size);
+  std::vector<int32_t> pages(items.size() * max_pages, -1);
+  for (size_t s = 0; s < items.size(); ++s) {
+    if (!items[s].state) continue;
+    const std::vector<int32_t>& own = items[s].state->pages[group];
+    std::copy(own.begin(), own.end(), pages.begin() + static_cast<int64_t>(s) * max_pages);
+    for (int64_t at = rows[s].begin; at < rows[s].end; ++at) slots.push_back(own[at / size] * size + static_cast<int32_t>(at % size));
+  }
+  like.kv_len = upload(kv_len);
+  like.pages = upload(pages);
+  like.max_pages = max_pages;
+  like.page_size = size;
+  like.max_kv_len = static_cast<int32_t>(longest);
+  return like;
+}
+
 Batch Runner::lay_out(std::span<const StepItem> items, std::vector<int32_t>& wanted, bool first_rows) {
-  std::vector<int32_t> ids, positions, types, q_start{0}, q_len_as_kv, kv_len, own_slots, before;
-  int32_t max_q = 0, max_kv = 0;
+  std::vector<int32_t> ids, positions, types, q_start{0}, q_len_as_kv, own_slots, before;
+  std::vector<Rows> own, sources;
+  int32_t max_q = 0;
+  int64_t max_kv = 0;
   for (const StepItem& it : items) {
     const int64_t begin = it.state ? it.state->length : 0;
     const auto n = static_cast<int32_t>(it.ids.size());
@@ -74,11 +124,12 @@ Batch Runner::lay_out(std::span<const StepItem> items, std::vector<int32_t>& wan
     }
     q_start.push_back(static_cast<int32_t>(ids.size()));
     q_len_as_kv.push_back(n);
-    kv_len.push_back(static_cast<int32_t>(begin) + n);
+    own.push_back({begin, begin + n});
+    sources.push_back({it.state ? it.state->source_length : 0, it.state ? it.state->source_length : 0});
     own_slots.push_back(it.state ? it.state->slot : -1);
     before.push_back(static_cast<int32_t>(begin));
     max_q = std::max(max_q, n);
-    max_kv = std::max(max_kv, kv_len.back());
+    max_kv = std::max(max_kv, begin + n);
   }
   Batch b;
   next_buffer_ = 0;
@@ -90,21 +141,9 @@ Batch Runner::lay_out(std::span<const StepItem> items, std::vector<int32_t>& wan
   b.whole = std::all_of(items.begin(), items.end(), [](const StepItem& it) { return !it.state || it.state->length == 0; });
   b.packed = {.count = static_cast<int32_t>(items.size()), .q_start = upload(q_start), .kv_len = upload(q_len_as_kv),
               .max_q_len = max_q, .max_kv_len = max_q};
-  const int32_t* lengths = upload(kv_len);
-  const int32_t size = pool_.page_size(), max_pages = (max_kv + size - 1) / size;
   for (int32_t g = 0; g < pool_.groups(); ++g) {
-    std::vector<int32_t> pages(items.size() * max_pages, -1), slots;
-    for (size_t s = 0; s < items.size(); ++s) {
-      if (!items[s].state) continue;
-      const std::vector<int32_t>& own = items[s].state->pages[g];
-      std::copy(own.begin(), own.end(), pages.begin() + static_cast<int64_t>(s) * max_pages);
-      for (size_t i = 0; i < items[s].ids.size(); ++i) {
-        const int64_t at = items[s].state->length + static_cast<int64_t>(i);
-        slots.push_back(own[at / size] * size + static_cast<int32_t>(at % size));
-      }
-    }
-    b.paged.push_back({.count = b.packed.count, .q_start = b.packed.q_start, .kv_len = lengths, .pages = upload(pages),
-                       .max_pages = max_pages, .page_size = size, .max_q_len = max_q, .max_kv_len = max_kv});
+    std::vector<int32_t> slots;
+    b.paged.push_back(table(items, g, pool_.of_source(g) ? sources : own, b.packed, slots));
     b.slots.push_back(upload(slots));
   }
   b.recurrent = {.count = b.packed.count, .q_start = b.packed.q_start};
@@ -117,13 +156,83 @@ Batch Runner::lay_out(std::span<const StepItem> items, std::vector<int32_t>& wan
   return b;
 }
 
+// The sources that begin: rows of all sequences in turn, none of one whose source is kept already. Only the slots of the groups
+// that keep sources are used.
+Batch Runner::lay_out_sources(std::span<const StepItem> items) {
+  const nn::SourceShape shape = *model_.network->source();
+  std::vector<int32_t> ids, positions, input_start{0}, q_start{0}, lengths;
+  std::vector<float> frames;
+  std::vector<Rows> rows;
+  int32_t longest = 0;
+  for (const StepItem& it : items) {
+    const int64_t n = it.source.size(), made = shape.rows(n);
+    ids.insert(ids.end(), it.source.ids.begin(), it.source.ids.end());
+    for (int64_t r = 0; r < it.source.features.rows; ++r)
+      frames.insert(frames.end(), it.source.features.row<float>(r), it.source.features.row<float>(r) + it.source.features.cols);
+    for (int64_t i = 0; i < made; ++i) positions.push_back(static_cast<int32_t>(i));
+    input_start.push_back(input_start.back() + static_cast<int32_t>(n));
+    q_start.push_back(q_start.back() + static_cast<int32_t>(made));
+    lengths.push_back(static_cast<int32_t>(made));
+    rows.push_back({it.state ? it.state->source_length - made : 0, it.state ? it.state->source_length : made});
+    longest = std::max(longest, lengths.back());
+  }
+  Batch b;
+  b.rows = q_start.back();
+  b.ids = upload(ids);
+  b.positions = upload(positions);
+  b.input_start = upload(input_start);
+  if (!frames.empty())
+    b.features = {upload(frames), DType::kF32, input_start.back(), shape.features, shape.features};
+  b.packed = {.count = static_cast<int32_t>(items.size()), .q_start = upload(q_start), .kv_len = upload(lengths),
+              .max_q_len = longest, .max_kv_len = longest};
+  b.max_position = longest;
+  for (int32_t g = 0; g < pool_.groups(); ++g) {
+    std::vector<int32_t> slots;
+    if (items[0].state && pool_.of_source(g)) table(items, g, rows, b.packed, slots);
+    b.slots.push_back(upload(slots));
+  }
+  return b;
+}
+
+// Room for what the step adds to each sequence, whose source's length is known from here on.
+void Runner::reserve(std::span<const StepItem> items) {
+  for (const StepItem& it : items) check_source(it, it.state ? it.state->length : 0);
+  for (const StepItem& it : items) {
+    if (!it.state) continue;
+    if (it.source.size() > 0) it.state->source_length = model_.network->source()->rows(it.source.size());
+    pool_.reserve(*it.state, static_cast<int64_t>(it.ids.size()), stream_);
+  }
+}
+
+namespace {
+
+// Adds the next `n` rows to those that go through their sequence's adapter.
+void extend(std::vector<AdapterRows>& list, const Adapter* adapter, int64_t begin, int64_t n) {
+  if (!adapter || n == 0) return;
+  if (!list.empty() && list.back().adapter == adapter && list.back().begin + list.back().count == begin) list.back().count += n;
+  else list.push_back({begin, n, adapter});
+}
+
+// Until it is told that the step is done, a sequence that begins in it has not begun.
+struct Beginning {
+  std::span<const StepItem> items;
+  bool done = false;
+
+  ~Beginning() {
+    for (const StepItem& it : items)
+      if (!done && it.state && it.source.size() > 0) it.state->source_length = 0;
+  }
+};
+
+}  // namespace
+
 std::span<const float> Runner::run(std::span<const StepItem> items, bool want_logits) {
   const bool stateful = !items.empty() && items[0].state;
-  for (const StepItem& it : items) {
-    CHECK((it.state != nullptr) == stateful && !it.ids.empty());
-    if (stateful) pool_.reserve(*it.state, static_cast<int64_t>(it.ids.size()), stream_);
+  for (const StepItem& it : items) CHECK((it.state != nullptr) == stateful && !it.ids.empty());
+  Beginning beginning{items};
+  reserve(items);
+  for (const StepItem& it : items)
     if (stateful) slots_.reserve(*it.state, stream_);
-  }
   arena_.reset();
   std::vector<int32_t> wanted;
   const nn::HeadRows rows = want_logits ? model_.network->head().rows : nn::HeadRows::kEach;
@@ -134,16 +243,22 @@ std::span<const float> Runner::run(std::span<const StepItem> items, bool want_lo
   }
   cx.residency = model_.residency.get();
   cx.observer = observer;
-  int64_t row = 0;
+  Ctx source{.kernels = *model_.kernels, .stream = stream_, .arena = arena_, .dtype = model_.dtype, .batch = {}};
+  source.residency = cx.residency;
+  int64_t row = 0, source_row = 0, sources = 0;
   for (const StepItem& it : items) {
     const auto n = static_cast<int64_t>(it.ids.size());
-    if (it.adapter) {
-      if (!cx.adapters.empty() && cx.adapters.back().adapter == it.adapter && cx.adapters.back().begin + cx.adapters.back().count == row)
-        cx.adapters.back().count += n;
-      else
-        cx.adapters.push_back({row, n, it.adapter});
-    }
+    extend(cx.adapters, it.adapter, row, n);
     row += n;
+    if (it.source.size() == 0) continue;
+    const int64_t made = model_.network->source()->rows(it.source.size());
+    extend(source.adapters, it.adapter, source_row, made);
+    source_row += made;
+    ++sources;
+  }
+  if (sources > 0) {
+    source.batch = lay_out_sources(items);
+    cx.source = &source;
   }
   for (const StepItem& it : items)
     if (stateful) it.state->torn = !slots_.empty();
@@ -156,12 +271,14 @@ std::span<const float> Runner::run(std::span<const StepItem> items, bool want_lo
     }
     if (want_logits) y = model_.network->logits(cx, y);
   }
+  beginning.done = true;
   for (const StepItem& it : items) {
     if (!stateful) continue;
     pool_.advance(*it.state, static_cast<int64_t>(it.ids.size()));
     it.state->torn = false;
   }
   tokens_forwarded_ += row;
+  sources_encoded_ += sources;
   ++steps_;
   return wanted.empty() ? std::span<const float>{} : to_host(y);
 }

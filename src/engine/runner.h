@@ -12,6 +12,13 @@
 
 namespace transom {
 
+// What an encoder-decoder's encoder reads: ids, or frames of features [n, columns], F32 in host memory.
+struct SourceInput {
+  std::span<const int32_t> ids;
+  ConstView features;
+  int64_t size() const { return features ? features.rows : static_cast<int64_t>(ids.size()); }
+};
+
 // What a step computes for one sequence: the next `ids` after what `state` holds.
 struct StepItem {
   SequenceState* state = nullptr;  // null: no state is read or kept (encoders)
@@ -19,6 +26,7 @@ struct StepItem {
   std::span<const int32_t> token_types;  // as many as ids, or none (all 0)
   enum class Want : uint8_t { kNothing, kLast, kAll } want = Want::kLast;  // rows whose output is wanted
   const Adapter* adapter = nullptr;
+  SourceInput source = {};  // of a sequence that begins (encoder-decoders); steps after have none
 };
 
 class Runner {
@@ -32,10 +40,15 @@ class Runner {
   std::span<const float> logits(std::span<const StepItem> items);
   std::span<const float> hidden(std::span<const StepItem> items);
 
+  // Whether the item's source is one that the model reads: Error{kInvalidArgument} otherwise.
+  void check_source(const StepItem& item, int64_t begin) const;
+
   PagePool& pool() { return pool_; }
   int64_t state_bytes() const { return pool_.bytes() + slots_.bytes(); }
   void release(SequenceState& s);
+  SequenceState fork(const SequenceState& s);
   int64_t tokens_forwarded() const { return tokens_forwarded_; }
+  int64_t sources_encoded() const { return sources_encoded_; }
   int64_t steps() const { return steps_; }
   size_t activation_bytes() const { return arena_.capacity(); }
   // A tensor's rows as F32 in host memory, valid until the next call or step.
@@ -46,8 +59,19 @@ class Runner {
  private:
   std::span<const float> run(std::span<const StepItem> items, bool want_logits);
   void check(const StepItem& item, int64_t begin) const;
+  void reserve(std::span<const StepItem> items);
   Batch lay_out(std::span<const StepItem> items, std::vector<int32_t>& wanted, bool first_rows);
-  const int32_t* upload(const std::vector<int32_t>& host);
+  Batch lay_out_sources(std::span<const StepItem> items);
+  // The page tables of a group, and the slots of rows [begin, end) of each sequence.
+  struct Rows {
+    int64_t begin = 0, end = 0;
+  };
+  SequenceTable table(std::span<const StepItem> items, int32_t group, std::span<const Rows> rows, SequenceTable like, std::vector<int32_t>& slots);
+  const void* upload_bytes(const void* host, size_t bytes);
+  template <class T>
+  const T* upload(const std::vector<T>& host) {
+    return static_cast<const T*>(upload_bytes(host.data(), sizeof(T) * host.size()));
+  }
 
   Model::Impl& model_;
   PagePool pool_;
@@ -58,7 +82,7 @@ class Runner {
   std::vector<std::shared_ptr<std::byte>> buffers_;  // the batch's arrays on the device
   std::vector<size_t> buffer_bytes_;
   size_t next_buffer_ = 0;
-  int64_t tokens_forwarded_ = 0, steps_ = 0;
+  int64_t tokens_forwarded_ = 0, steps_ = 0, sources_encoded_ = 0;
 };
 
 }  // namespace transom

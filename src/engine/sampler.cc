@@ -68,8 +68,9 @@ void filter(SamplerWorkspace& work, const Stays& stays) {
 
 Sampler::Sampler(SamplingParams params, int32_t vocab_size, std::span<const int32_t> prompt,
                  std::span<const int32_t> eos_ids, uint32_t choice)
-    : params_(std::move(params)), vocab_size_(vocab_size), choice_(choice) {
+    : params_(std::move(params)), vocab_size_(vocab_size), rules_(params_, prompt.size(), eos_ids), choice_(choice) {
   params_.validate(vocab_size);
+  if (rules_.any()) history_.assign(prompt.begin(), prompt.end());
   seed_ = params_.seed ? *params_.seed : seed_of_system();
   ends_ = params_.stop_token_ids;
   if (!params_.ignore_eos) ends_.insert(ends_.end(), eos_ids.begin(), eos_ids.end());
@@ -95,6 +96,7 @@ bool Sampler::ends(int32_t token) const { return std::binary_search(ends_.begin(
 void Sampler::accept(int32_t token) {
   CHECK(token >= 0 && token < vocab_size_);
   ++generated_;
+  if (rules_.any()) history_.push_back(token);
   if (!penalties_) return;
   const auto at = std::lower_bound(seen_.begin(), seen_.end(), token, [](const Seen& s, int32_t id) { return s.id < id; });
   if (at != seen_.end() && at->id == token) ++at->count;
@@ -132,7 +134,8 @@ void Sampler::reject(std::span<const float> scores) const {
 
 std::span<const float> Sampler::edited(std::span<const float> logits, SamplerWorkspace& work) const {
   const bool hold_back = generated_ < params_.min_tokens && !ends_.empty();
-  if (params_.logit_bias.empty() && params_.suppress_tokens.empty() && seen_.empty() && !hold_back) return logits;
+  if (params_.logit_bias.empty() && params_.suppress_tokens.empty() && seen_.empty() && !hold_back && !rules_.any())
+    return logits;
   work.scores.assign(logits.begin(), logits.end());
   for (const auto& [id, bias] : params_.logit_bias) work.scores[static_cast<size_t>(id)] += bias;
   edit_penalties(work.scores);
@@ -140,7 +143,9 @@ std::span<const float> Sampler::edited(std::span<const float> logits, SamplerWor
     if (id >= 0 && id < vocab_size_) work.scores[static_cast<size_t>(id)] = -kInf;
   };
   if (hold_back) std::for_each(ends_.begin(), ends_.end(), forbid);
+  rules_.apply(history_, work.scores);
   std::for_each(params_.suppress_tokens.begin(), params_.suppress_tokens.end(), forbid);
+  rules_.apply_timestamps(history_, work.scores);
   return work.scores;
 }
 

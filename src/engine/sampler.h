@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/token_rules.h"
 #include "transom/sampling.h"
 
 namespace transom {
@@ -84,6 +85,8 @@ class Sampler {
   int32_t vocab_size_;
   std::vector<int32_t> ends_;  // ids that end the answer, ascending
   std::vector<Seen> seen_;     // by id; empty when no penalty is on
+  TokenRules rules_;
+  std::vector<int32_t> history_;  // prompt and answer; empty when no rule reads it
   bool penalties_;
   uint32_t choice_;
   uint64_t seed_;

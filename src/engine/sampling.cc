@@ -50,6 +50,33 @@ void SamplingParams::validate(std::optional<int32_t> vocab_size) const {
       fail(Code::kInvalidArgument, kWhere, "stop: expected non-empty UTF-8 strings, got {}", quote(s));
   check(logprobs >= -1, "logprobs", "a whole number >= 0 (-1: none)", logprobs);
   check(n >= 1, "n", "a whole number >= 1", n);
+  check_ids(begin_suppress_tokens, "begin_suppress_tokens", vocab_size);
+  check(no_repeat_ngram_size >= 0, "no_repeat_ngram_size", "a whole number >= 0 (0: off)", no_repeat_ngram_size);
+  for (const std::vector<int32_t>& word : bad_words_ids) {
+    check(!word.empty(), "bad_words_ids", "lists of at least one id", 0);
+    check_ids(word, "bad_words_ids", vocab_size);
+  }
+  if (forced_bos_token_id) check_ids({*forced_bos_token_id}, "forced_bos_token_id", vocab_size);
+  if (forced_eos_token_id) check_ids({*forced_eos_token_id}, "forced_eos_token_id", vocab_size);
+  if (timestamps) {
+    check_ids({timestamps->no_timestamps, timestamps->begin, timestamps->end_of_text}, "timestamps", vocab_size);
+    check(!timestamps->max_initial || *timestamps->max_initial >= 0, "timestamps", "a first one of at least 0", timestamps->max_initial.value_or(0));
+  }
+  validate_beams();
+}
+
+void SamplingParams::validate_beams() const {
+  constexpr int kMost = 1024;
+  check(beams.num_beams >= 1 && beams.num_beams <= kMost, "num_beams", "a whole number from 1 to 1024", beams.num_beams);
+  check(std::isfinite(beams.length_penalty), "length_penalty", "a finite number", beams.length_penalty);
+  if (beams.num_beams == 1) return;
+  check(greedy(), "temperature", "0 with beams (they are not sampled)", temperature);
+  check(!seed, "seed", "none with beams (they are not sampled)", static_cast<double>(seed.value_or(0)));
+  check(n <= beams.num_beams, "n", "at most num_beams", n);
+  check(stop.empty(), "stop", "no stop strings with beams", static_cast<double>(stop.size()));
+  check(logprobs < 0, "logprobs", "none with beams", logprobs);
+  check(frequency_penalty == 0, "frequency_penalty", "0 with beams", frequency_penalty);
+  check(presence_penalty == 0, "presence_penalty", "0 with beams", presence_penalty);
 }
 
 }  // namespace transom

@@ -85,12 +85,14 @@ struct RopeArgs {
 };
 
 // The sequences of a step. Query rows of sequence s are [q_start[s], q_start[s+1]); its state holds kv_len[s] tokens after
-// this step's are written; its queries are the last ones. pages == null: keys and values are the packed rows of this very
-// step (no state), row q_start[s] + j. Else token j is at row pages[s * max_pages + j / page_size] * page_size + j % page_size.
+// this step's are written; its queries are the last ones. pages == null: keys and values are packed rows of this very step (no
+// state), row k_start[s] + j, or q_start[s] + j where they are the queries' own rows. Else token j is at row
+// pages[s * max_pages + j / page_size] * page_size + j % page_size.
 struct SequenceTable {
   int32_t count = 0;
   const int32_t* q_start = nullptr;  // [count + 1]
   const int32_t* kv_len = nullptr;   // [count]
+  const int32_t* k_start = nullptr;  // [count + 1] or null
   const int32_t* pages = nullptr;    // [count, max_pages]; -1 behind a window
   int32_t max_pages = 0, page_size = 0;
   int32_t max_q_len = 0, max_kv_len = 0;  // host values: the largest of each
@@ -223,6 +225,15 @@ struct PositionGrowthArgs {
   const int32_t* positions;  // [T]
   GrowthRule rule;
   View y;  // [T, 1] F32
+};
+// What a convolution of `width` frames reads, with zeros beyond a sequence's ends (one frame on the left): row i of sequence s is
+// y[y_start[s] + i, c * width + w] = x[x_start[s] + i * stride + w - 1, c].
+struct UnfoldRowsArgs {
+  ConstView x;
+  const int32_t* x_start;  // [count + 1]
+  const int32_t* y_start;  // [count + 1]
+  int32_t count = 0, width = 0, stride = 1;
+  View y;
 };
 // y[i] = x[rows[i]].
 struct GatherRowsArgs {
@@ -472,6 +483,7 @@ struct Kernels {
   void (*scale_columns)(const ScaleColumnsArgs&, Stream&);
   void (*match_rms)(const MatchRmsArgs&, Stream&);
   void (*position_growth)(const PositionGrowthArgs&, Stream&);
+  void (*unfold_rows)(const UnfoldRowsArgs&, Stream&);
   void (*gather_rows)(const GatherRowsArgs&, Stream&);
   void (*routing)(const RoutingArgs&, Stream&);
   void (*expert_linear)(const ExpertLinearArgs&, Stream&);

@@ -11,11 +11,13 @@ using Axis = Split::Axis;
 
 int64_t value_dim(const AttentionSpec& a) { return a.value_dim ? a.value_dim : a.head_dim; }
 
+}  // namespace
+
 std::vector<FusedLinear::Segment> projections(const AttentionSpec& a) {
   const Split by_head{Axis::kOut, a.head_dim};
   const Bias bias = a.qkv_bias ? Bias::kRequired : Bias::kNone;
   std::vector<FusedLinear::Segment> s = {{a.q, a.heads * a.head_dim, by_head, bias}};
-  if (a.state_of < 0) s.push_back({a.k, a.kv_heads * a.head_dim, by_head, bias});
+  if (a.state_of < 0) s.push_back({a.k, a.kv_heads * a.head_dim, by_head, a.k_bias ? bias : Bias::kNone});
   if (a.state_of < 0 && !a.v.empty()) s.push_back({a.v, a.kv_heads * value_dim(a), {Axis::kOut, value_dim(a)}, bias});
   if (!a.gate.empty()) s.push_back({a.gate, a.heads * value_dim(a), {Axis::kOut, value_dim(a)}, bias});
   return s;

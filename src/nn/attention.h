@@ -33,6 +33,7 @@ struct AttentionSpec {
   bool sinks = false;  // "sinks": for each head, the logit of a key without a value (GPT-OSS)
   std::string gate;    // a projection as wide as q's, whose sigmoid multiplies what the heads read (Qwen3-Next); "": none
   bool qkv_bias = false, out_bias = false;
+  bool k_bias = true;  // where q and v have one (not in Whisper)
   int32_t state_of = -1;  // keys and values are an earlier layer's, whose state() this is: the layer has none of its own
   // Names of the projections and of the output projection, below the layer's scope. Without a v the values are the keys as
   // they are before norm and rotation.
@@ -45,6 +46,9 @@ std::vector<float> alibi_slopes(int64_t heads, double most = 8);
 
 // Error unless the query heads divide evenly among the kv heads.
 void require_groups(const Config& c, int64_t heads, int64_t kv_heads);
+
+// The projection segments of q, k and v.
+std::vector<FusedLinear::Segment> projections(const AttentionSpec& a);
 
 class Attention final : public Layer {
  public:

@@ -58,6 +58,22 @@ Hidden Single::forward(Ctx& cx, Hidden h) const {
   return h;
 }
 
+Hidden PreNormChain::forward(Ctx& cx, Hidden h) const {
+  for (const Sublayer& s : parts) {
+    const Tensor a = s.norm.absorb(cx, h);
+    h.pending = s.layer->forward(cx, a);
+  }
+  return h;
+}
+
+Hidden PostNormChain::forward(Ctx& cx, Hidden h) const {
+  for (const Sublayer& s : parts) {
+    h.pending = s.layer->forward(cx, h.x);
+    h.x = s.norm.absorb(cx, h);
+  }
+  return h;
+}
+
 Parallel::Parallel(NormLayer n1, LayerPtr f, std::optional<NormLayer> n2, LayerPtr g)
     : mixer_norm(n1), mixer(std::move(f)), mlp_norm(n2), mlp(std::move(g)) {}
 

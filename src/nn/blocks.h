@@ -5,11 +5,14 @@
 //   Reordered x + N f(x);  x + N g(x)            OLMo 2
 //   Single    x + f(N x)                         Mamba
 //   Parallel  x + f(N x) + g(N' x)               GPT-NeoX, GPT-J, Phi, Cohere (N' is N in the latter three)
+//   PreNormChain, PostNormChain                  the same as their namesakes, for any number of sublayers: decoders with
+//                                                cross-attention have three (T5; BART)
 // A family with a shape of its own brings its own Block.
 #pragma once
 
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "nn/layer.h"
 #include "nn/norm.h"
@@ -77,6 +80,31 @@ struct Single final : Block {
   LayerPtr mixer;
 
   Single(NormLayer n, LayerPtr f);
+  Hidden forward(Ctx& cx, Hidden h) const override;
+};
+
+struct Sublayer {
+  NormLayer norm;
+  LayerPtr layer;
+};
+
+struct PreNormChain final : Block {
+  std::vector<Sublayer> parts;
+
+  template <class... Parts>
+  explicit PreNormChain(Parts&&... p) {
+    (parts.push_back(std::forward<Parts>(p)), ...);
+  }
+  Hidden forward(Ctx& cx, Hidden h) const override;
+};
+
+struct PostNormChain final : Block {
+  std::vector<Sublayer> parts;
+
+  template <class... Parts>
+  explicit PostNormChain(Parts&&... p) {
+    (parts.push_back(std::forward<Parts>(p)), ...);
+  }
   Hidden forward(Ctx& cx, Hidden h) const override;
 };
 

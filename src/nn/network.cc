@@ -20,12 +20,12 @@ void Stack::set_order(std::vector<int32_t> order) {
 
 Hidden Stack::forward(Ctx& cx, Hidden h) const {
   for (size_t i = 0; i < order_.size(); ++i) {
-    const Lease lease(cx.residency, order_[i]);
-    if (cx.residency && i + 1 < order_.size() && order_[i + 1] != order_[i]) cx.residency->prefetch(order_[i + 1]);
+    const Lease lease(cx.residency, first_block_ + order_[i]);
+    if (cx.residency && i + 1 < order_.size() && order_[i + 1] != order_[i]) cx.residency->prefetch(first_block_ + order_[i + 1]);
     h = blocks_[order_[i]]->forward(cx, h);
     if (!cx.observer) continue;
     if (h.pending) h = {.x = ops::add(cx, h.x, h.pending, h.scale), .pending = {}, .per_layer = h.per_layer};
-    cx.observer(fmt::format("layers.{}", i), h.x);
+    cx.observer(fmt::format("{}.{}", tap_, i), h.x);
   }
   return h;
 }

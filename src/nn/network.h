@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "nn/altup.h"
@@ -16,6 +17,8 @@ namespace transom::nn {
 
 class Stack {
  public:
+  // `tap` names what the observer sees of each block; the blocks' parameters are those of blocks from `first_block` on.
+  explicit Stack(std::string tap = "layers", int32_t first_block = 0) : tap_(std::move(tap)), first_block_(first_block) {}
   void add(std::unique_ptr<const Block> block);
   // The blocks run in this order, and perhaps more than once. Without it: each once, as they were added.
   void set_order(std::vector<int32_t> order);
@@ -24,6 +27,8 @@ class Stack {
  private:
   std::vector<std::unique_ptr<const Block>> blocks_;
   std::vector<int32_t> order_;
+  std::string tap_;
+  int32_t first_block_;
 };
 
 // What the tables of a network can take; 0: any.
@@ -31,6 +36,13 @@ struct InputLimits {
   int64_t positions = 0, token_types = 0;
   const char* positions_of = "the model's positions";  // what has so many
   int64_t ids = 0;  // the first one that is too large
+};
+
+// What an encoder-decoder's encoder reads: token ids below `vocab`, or frames of `features` columns; at most `positions` rows (0:
+// any). It makes one row of `stride` of them.
+struct SourceShape {
+  int64_t vocab = 0, features = 0, positions = 0, stride = 1;
+  int64_t rows(int64_t n) const { return (n + stride - 1) / stride; }
 };
 
 // What a family builds.
@@ -44,6 +56,8 @@ class Network {
   virtual Tensor logits(Ctx& cx, const Tensor& rows) const = 0;
   virtual HeadShape head() const = 0;
   virtual InputLimits limits() const { return {}; }
+  // Of an encoder-decoder: its steps carry the sources that begin (Ctx::source).
+  virtual std::optional<SourceShape> source() const { return std::nullopt; }
   // Declares the head of the task that a checkpoint is for. Error{kUnsupported} for a network that has its own.
   virtual void set_head(const Scope& root, const HeadSpec& spec);
 };

@@ -7,15 +7,16 @@
 namespace transom::nn {
 
 // The logarithms are taken in float, as torch does: some quotients lie on a border.
-Buckets t5_buckets(int64_t buckets, int64_t max_distance) {
-  const auto half = static_cast<int32_t>(buckets / 2), exact = half / 2;
+Buckets t5_buckets(int64_t buckets, int64_t max_distance, bool causal) {
+  const auto half = static_cast<int32_t>(causal ? buckets : buckets / 2), exact = half / 2;
   const float range = std::log(static_cast<float>(max_distance) / static_cast<float>(exact));
   Buckets b{.bucket = {}, .count = static_cast<int32_t>(buckets)};
   for (int64_t d = -max_distance; d <= max_distance; ++d) {
     const auto n = static_cast<int32_t>(std::abs(d));
     const float log = std::log(static_cast<float>(n) / static_cast<float>(exact)) / range * static_cast<float>(half - exact);
     const int32_t far = std::min(exact + static_cast<int32_t>(std::max(log, 0.f)), half - 1);
-    b.bucket.push_back((d > 0 ? half : 0) + (n < exact ? n : far));
+    if (causal && d > 0) b.bucket.push_back(0);
+    else b.bucket.push_back((d > 0 ? half : 0) + (n < exact ? n : far));
   }
   return b;
 }

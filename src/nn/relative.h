@@ -17,8 +17,8 @@ struct Buckets {
 };
 
 // T5's (Raffel et al. 2020), also MPNet's: near distances have a bucket each, farther ones share them logarithmically up to
-// max_distance. Both directions have half of the buckets.
-Buckets t5_buckets(int64_t buckets, int64_t max_distance);
+// max_distance. Both directions have half of the buckets; with `causal` the past has all of them.
+Buckets t5_buckets(int64_t buckets, int64_t max_distance, bool causal = false);
 
 // DeBERTa's (He et al. 2021): the relative position p - j, with `span` > 0 near ones each for itself and farther ones
 // logarithmically up to max_position, moved by the number of positions on either side and held within [0, 2 * that).

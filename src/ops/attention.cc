@@ -101,21 +101,26 @@ Tensor head_products(Ctx& cx, const Tensor& x, const Tensor& w, int64_t heads, f
   return y;
 }
 
-Tensor attention(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionParam& p) {
+namespace {
+
+// Over the keys and values that k, v and seqs say; those of this step (absent when there are none) are kept at `slots` first when
+// there is a state.
+Tensor attend(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionParam& p, SequenceTable seqs, const Batch* slots) {
   if (!k && cx.states.empty()) fail(Code::kUnsupported, "attention", "expected a state that layers share, got a run without (training)");
-  const int64_t k_cols = k ? k.cols() : cx.states[p.state].k.cols, v_cols = k ? v.cols() : cx.states[p.state].v.cols;
-  CHECK(p.heads % p.kv_heads == 0 && q.cols() % p.heads == 0 && k_cols == q.cols() / p.heads * p.kv_heads);
-  Tensor out = cx.arena.tensor(cx.dtype, q.rows(), v_cols / p.kv_heads * p.heads);
-  AttentionArgs a{.q = q.view, .k = k.view, .v = v.view, .out = out.view, .seqs = cx.batch.packed, .heads = p.heads,
+  AttentionArgs a{.q = q.view, .k = k.view, .v = v.view, .out = {}, .seqs = seqs, .heads = p.heads,
                   .kv_heads = p.kv_heads, .scale = p.scale, .mask = p.mask, .mod = {.softcap = p.softcap, .alibi = p.alibi, .relative = scores_of(p.relative)}};
   if (p.sinks) a.mod.sinks = reinterpret_cast<const float*>(p.sinks->weight.view.data);
   if (p.state >= 0 && !cx.states.empty()) {
     const KvState& s = cx.states[p.state];
-    if (k) cx.kernels.kv_write({.k = k.view, .v = v.view, .slots = cx.batch.slots[s.group], .k_cache = s.k, .v_cache = s.v}, cx.stream);
+    if (k)
+      cx.kernels.kv_write({.k = k.view, .v = v.view, .slots = slots->slots[s.group], .k_cache = s.k, .v_cache = s.v}, cx.stream);
     a.k = s.k;
     a.v = s.v;
     a.seqs = cx.batch.paged[s.group];
   }
+  CHECK(a.k && p.heads % p.kv_heads == 0 && q.cols() % p.heads == 0 && a.k.cols == q.cols() / p.heads * p.kv_heads);
+  Tensor out = cx.arena.tensor(cx.dtype, q.rows(), a.v.cols / p.kv_heads * p.heads);
+  a.out = out.view;
   if (cx.tape) {
     CHECK(!a.seqs.pages);  // gradients are over whole packed sequences
     a.lse = reinterpret_cast<float*>(cx.arena.allocate(sizeof(float) * q.rows() * p.heads));
@@ -124,6 +129,23 @@ Tensor attention(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, con
   cx.kernels.attention(a, cx.stream);
   if (cx.tape) record_attention(cx, a, q, k, v, out, p);
   return out;
+}
+
+}  // namespace
+
+Tensor attention(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionParam& p) {
+  return attend(cx, q, k, v, p, cx.batch.packed, &cx.batch);
+}
+
+Tensor cross_attention(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionParam& p) {
+  SequenceTable seqs = cx.batch.packed;
+  if (cx.source) {
+    const SequenceTable& source = cx.source->batch.packed;
+    seqs.kv_len = source.kv_len;
+    seqs.k_start = source.q_start;
+    seqs.max_kv_len = source.max_q_len;
+  }
+  return attend(cx, q, k, v, p, seqs, cx.source ? &cx.source->batch : nullptr);
 }
 
 Tensor sequence_means(Ctx& cx, const Tensor& x) {

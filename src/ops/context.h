@@ -22,6 +22,8 @@ struct Batch {
   const int32_t* positions = nullptr;   // [T]
   const int32_t* token_types = nullptr; // [T] or null (BERT's segments)
   bool whole = false;                   // no sequence has tokens from earlier steps
+  ConstView features;                   // frames of sound instead of ids, of sequence s from row input_start[s] on
+  const int32_t* input_start = nullptr; // [count + 1] or null
   int64_t max_position = 0;             // the longest sequence, state included: decides length-dependent rope
   SequenceTable packed;                 // the sequences without state (pages == null)
   std::vector<SequenceTable> paged;     // one a state group
@@ -59,6 +61,10 @@ struct Ctx {
   std::vector<AdapterRows> adapters;
   Residency* residency = nullptr;
   Tape* tape = nullptr;
+  // Encoder-decoders: the context of the sources that begin in this step (null: none does), and what the encoder made of
+  // them, rows as its batch.packed says.
+  Ctx* source = nullptr;
+  Tensor encoded;
   std::vector<RopeTables> rope;  // computed once a step, shared by all layers
   // Called with each tap of the definition ("embed", "layers.3", "norm") when set.
   std::function<void(std::string_view name, const Tensor&)> observer;

@@ -114,6 +114,16 @@ Tensor columns(Ctx& cx, const Tensor& x, int64_t begin, int64_t count) {
   return y;
 }
 
+Tensor unfold_rows(Ctx& cx, const Tensor& x, const UnfoldRowsArgs& shape, int64_t rows) {
+  if (cx.tape) fail(Code::kUnsupported, "unfold_rows", "expected no tape, got one: convolutions are not trained yet");
+  Tensor y = cx.arena.tensor(cx.dtype, rows, x.cols() * shape.width);
+  UnfoldRowsArgs a = shape;
+  a.x = x.view;
+  a.y = y.view;
+  require(cx, cx.kernels.unfold_rows, "unfold_rows")(a, cx.stream);
+  return y;
+}
+
 Tensor gather_rows(Ctx& cx, const Tensor& x, const int32_t* rows, int64_t count) {
   Tensor y = cx.arena.tensor(cx.dtype, count, x.cols());
   cx.kernels.gather_rows({.x = x.view, .rows = rows, .y = y.view}, cx.stream);

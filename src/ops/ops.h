@@ -93,6 +93,9 @@ struct LatentAttentionParam {
 Tensor latent_attention(Ctx& cx, const Tensor& q, const Tensor& latent, const Tensor& rope, const LatentAttentionParam& p);
 // Columns [begin, begin + count) of x: its own memory, or on a tape a copy.
 Tensor columns(Ctx& cx, const Tensor& x, int64_t begin, int64_t count);
+// q [T, H*hd] over the sources of its sequences; k and v are of the sources that begin in this step (cx.source), absent when
+// none does. With state: writes them, then attends over what is kept of each sequence's source.
+Tensor cross_attention(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionParam& p);
 
 // Each row becomes the mean of its sequence's rows: attention with equal scores.
 Tensor sequence_means(Ctx& cx, const Tensor& x);
@@ -110,6 +113,9 @@ Tensor scale_columns(Ctx& cx, const Tensor& x, const Param& factors);
 Tensor match_rms(Ctx& cx, const Tensor& x, const Tensor& like, float eps);
 // The factor of each of the step's rows, [T, 1] F32.
 Tensor position_growth(Ctx& cx, const GrowthRule& rule);
+// What a convolution over each of the step's packed sequences reads (kernels.h): x [sum of `from`, C] -> [sum of `to`, C * width].
+// `from` and `to` are starts [count + 1] in device memory. Not recorded: Error{kUnsupported} on a tape.
+Tensor unfold_rows(Ctx& cx, const Tensor& x, const UnfoldRowsArgs& shape, int64_t rows);
 // x[rows], rows [count] in device memory.
 Tensor gather_rows(Ctx& cx, const Tensor& x, const int32_t* rows, int64_t count);
 

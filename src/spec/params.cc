@@ -55,16 +55,30 @@ Param* Scope::vectors(std::string_view name, int64_t rows, int64_t cols, Split s
   return add({.name = std::string(name), .kind = ParamKind::kVector, .rows = rows, .cols = cols, .split = split, .weight = {}});
 }
 
+Param* Scope::optional_vector(std::string_view name, int64_t size, Split split) const {
+  return add({.name = std::string(name), .kind = ParamKind::kVector, .rows = 1, .cols = size, .split = split, .optional = true, .weight = {}});
+}
+
+Param* Scope::computed(std::string_view name, int64_t rows, int64_t cols, const std::vector<float>& values) const {
+  CHECK(static_cast<int64_t>(values.size()) == rows * cols);
+  const auto owner = std::make_shared<const std::vector<float>>(values);
+  Param* p = table(name, rows, cols);
+  p->weight.view = {reinterpret_cast<const std::byte*>(owner->data()), DType::kF32, rows, cols, cols * static_cast<int64_t>(sizeof(float))};
+  p->weight.owner = owner;
+  p->computed = true;
+  return p;
+}
+
 int32_t Scope::state(const StateSpec& spec) const {
   states_->push_back(spec);
   return static_cast<int32_t>(states_->size()) - 1;
 }
 
-std::vector<Scope> layers(const Scope& prefix, int64_t n) {
+std::vector<Scope> layers(const Scope& prefix, int64_t n, int64_t first_block) {
   constexpr int64_t kMost = 1 << 14;  // far above any model's; bounds what a config can make us allocate
   if (n < 1 || n > kMost) fail(Code::kCorrupt, prefix.name(), "expected 1 to {} layers, got {}", kMost, n);
   std::vector<Scope> out;
-  for (int64_t i = 0; i < n; ++i) out.push_back((prefix / std::to_string(i)).in_block(static_cast<int32_t>(i)));
+  for (int64_t i = 0; i < n; ++i) out.push_back((prefix / std::to_string(i)).in_block(static_cast<int32_t>(first_block + i)));
   return out;
 }
 

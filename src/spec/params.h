@@ -34,6 +34,8 @@ struct Param {
   const Param* tied = nullptr;  // absent from the checkpoint or equal there: shares this parameter's weight
   int32_t block = -1;           // the block that it belongs to; -1 outside
   bool unit_rows = false;       // each row is the stored one divided by its length (Baichuan 2's head)
+  bool optional = false;        // a bias that some checkpoints leave out: then there is none
+  bool computed = false;        // the weight is there when the parameter is declared; a checkpoint that holds it wins
   Weight weight;                // filled by the loader, or for the time of a lease by the streamer
 };
 
@@ -56,11 +58,14 @@ class ParamTable {
 };
 
 // What a mixer keeps between steps, registered by its layer: for each token (attention), or for the sequence as a whole (a
-// recurrence). The pool groups equal windows.
+// recurrence). The pool groups equal windows and tokens: the sequence's own, which grow with each step, or those of the source
+// that it attends to, written once (encoder-decoders).
 struct StateSpec {
+  enum class Tokens : uint8_t { kOwn, kSource };
   int64_t k_dim = 0, v_dim = 0;  // elements per token
   int32_t window = 0;            // tokens that stay visible; 0 means all
   int64_t per_sequence = 0;      // F32 numbers, however long the sequence is
+  Tokens tokens = Tokens::kOwn;
   bool operator==(const StateSpec&) const = default;
 };
 
@@ -75,6 +80,9 @@ class Scope {
   Param* table(std::string_view name, int64_t rows, int64_t cols, Split split = {}) const;
   Param* vector(std::string_view name, int64_t size, Split split = {}) const;
   Param* vectors(std::string_view name, int64_t rows, int64_t cols, Split split = {}) const;
+  Param* optional_vector(std::string_view name, int64_t size, Split split = {}) const;
+  // A table that no checkpoint need hold: values are [rows, cols].
+  Param* computed(std::string_view name, int64_t rows, int64_t cols, const std::vector<float>& values) const;
   int32_t state(const StateSpec& spec) const;  // the index of this layer's state
   const std::string& name() const { return name_; }
 
@@ -86,7 +94,7 @@ class Scope {
   int32_t block_ = -1;
 };
 
-// The scopes of layers prefix.0 … prefix.(n-1), each a block of its own.
-std::vector<Scope> layers(const Scope& prefix, int64_t n);
+// The scopes of layers prefix.0 … prefix.(n-1), each a block of its own; blocks count from `first_block`.
+std::vector<Scope> layers(const Scope& prefix, int64_t n, int64_t first_block = 0);
 
 }  // namespace transom

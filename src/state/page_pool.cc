@@ -15,8 +15,9 @@ PagePool::PagePool(std::vector<StateSpec> specs, int32_t page_size, DType dtype,
       group_of_.push_back(-1);
       continue;
     }
-    auto it = std::find_if(groups_.begin(), groups_.end(), [&](const Group& g) { return g.window == specs_[i].window; });
-    if (it == groups_.end()) it = groups_.insert(it, Group{.window = specs_[i].window, .states = {}, .free = {}});
+    auto it = std::find_if(groups_.begin(), groups_.end(), [&](const Group& g) { return g.window == specs_[i].window && g.tokens == specs_[i].tokens; });
+    if (it == groups_.end())
+      it = groups_.insert(it, Group{.window = specs_[i].window, .tokens = specs_[i].tokens, .states = {}, .free = {}, .users = {}});
     it->states.push_back(static_cast<int32_t>(i));
     group_of_.push_back(static_cast<int32_t>(it - groups_.begin()));
   }
@@ -40,21 +41,69 @@ void PagePool::grow(Group& g, int32_t pages, Stream& stream) {
   }
   for (int32_t p = capacity; p-- > g.capacity;) g.free.push_back(p);  // the lowest page is handed out first
   g.capacity = capacity;
+  g.users.resize(capacity, 0);
+}
+
+int32_t PagePool::take(Group& g, Stream& stream) {
+  if (g.free.empty()) grow(g, 1, stream);
+  const int32_t page = g.free.back();
+  g.free.pop_back();
+  g.users[page] = 1;
+  return page;
+}
+
+void PagePool::drop(Group& g, int32_t page) {
+  if (--g.users[page] == 0) g.free.push_back(page);
+}
+
+int64_t PagePool::pages_for(const Group& g, const SequenceState& s, int64_t tokens) const {
+  const int64_t kept = g.tokens == StateSpec::Tokens::kSource ? s.source_length : s.length + tokens;
+  return (kept + page_size_ - 1) / page_size_;
 }
 
 void PagePool::reserve(SequenceState& s, int64_t tokens, Stream& stream) {
   s.pages.resize(groups_.size());
-  const int64_t need = (s.length + tokens + page_size_ - 1) / page_size_;
   for (size_t i = 0; i < groups_.size(); ++i) {
     Group& g = groups_[i];
-    const int64_t missing = need - static_cast<int64_t>(s.pages[i].size());
+    const int64_t missing = pages_for(g, s, tokens) - static_cast<int64_t>(s.pages[i].size());
     if (missing > static_cast<int64_t>(g.free.size())) grow(g, static_cast<int32_t>(missing - static_cast<int64_t>(g.free.size())), stream);
   }
   for (size_t i = 0; i < groups_.size(); ++i)
-    while (static_cast<int64_t>(s.pages[i].size()) < need) {
-      s.pages[i].push_back(groups_[i].free.back());
-      groups_[i].free.pop_back();
+    while (static_cast<int64_t>(s.pages[i].size()) < pages_for(groups_[i], s, tokens)) s.pages[i].push_back(take(groups_[i], stream));
+}
+
+SequenceState PagePool::fork(const SequenceState& s, Stream& stream) {
+  SequenceState out{.length = s.length, .source_length = s.source_length, .pages = std::vector<std::vector<int32_t>>(groups_.size())};
+  try {
+    for (size_t i = 0; i < s.pages.size(); ++i) {
+      Group& g = groups_[i];
+      const bool own = g.tokens == StateSpec::Tokens::kOwn;
+      const int64_t used = std::min(static_cast<int64_t>(s.pages[i].size()), pages_for(g, s, 0)), rest = own ? s.length % page_size_ : 0;
+      for (int64_t p = 0; p < used; ++p) {
+        const int32_t page = s.pages[i][p];
+        if (page < 0 || p + 1 < used || rest == 0) {
+          if (page >= 0) ++g.users[page];
+          out.pages[i].push_back(page);
+          continue;
+        }
+        out.pages[i].push_back(take(g, stream));
+        for (const int32_t state : g.states) copy_rows(state, page, out.pages[i].back(), rest, stream);
+      }
     }
+  } catch (...) {
+    release(out);
+    throw;
+  }
+  return out;
+}
+
+void PagePool::copy_rows(int32_t state, int32_t from, int32_t to, int64_t rows, Stream& stream) {
+  const auto copy = [&](std::byte* memory, int64_t dim) {
+    const int64_t row = dim * info(dtype_).bytes;
+    kernels_.copy_on_device(memory + to * page_bytes(dim), memory + from * page_bytes(dim), rows * row, stream);
+  };
+  copy(caches_[state].k.get(), specs_[state].k_dim);
+  copy(caches_[state].v.get(), specs_[state].v_dim);
 }
 
 void PagePool::advance(SequenceState& s, int64_t tokens) {
@@ -65,7 +114,7 @@ void PagePool::advance(SequenceState& s, int64_t tokens) {
     const int64_t passed = (s.length - groups_[i].window + 1) / page_size_;
     for (int64_t p = 0; p < passed && p < static_cast<int64_t>(s.pages[i].size()); ++p) {
       if (s.pages[i][p] < 0) continue;
-      groups_[i].free.push_back(s.pages[i][p]);
+      drop(groups_[i], s.pages[i][p]);
       s.pages[i][p] = -1;
     }
   }
@@ -74,9 +123,9 @@ void PagePool::advance(SequenceState& s, int64_t tokens) {
 void PagePool::release(SequenceState& s) {
   for (size_t i = 0; i < s.pages.size(); ++i)
     for (const int32_t p : s.pages[i])
-      if (p >= 0) groups_[i].free.push_back(p);
+      if (p >= 0) drop(groups_[i], p);
   s.pages.clear();
-  s.length = 0;
+  s.length = s.source_length = 0;
 }
 
 std::vector<KvState> PagePool::views() const {

@@ -16,7 +16,8 @@ namespace fs = std::filesystem;
 using testing::HasSubstr;
 
 constexpr const char* kCommands[] = {"chat",   "generate", "logits", "embed",    "score",   "tokenize", "template", "inspect", "verify",
-                                     "bench",  "serve",    "doctor", "quantize", "convert", "train",    "eval",     "cache"};
+                                     "bench",  "serve",    "doctor", "quantize", "convert", "train",    "eval",     "cache",
+                                     "translate", "transcribe"};
 
 TEST(Surface, HelpNamesEveryCommandAndEveryCommandHasHelp) {
   const Result help = run_transom({"--help"});

@@ -44,12 +44,13 @@ TEST(GenerationConfig, ReadsAllThatSamplingKnows) {
   EXPECT_EQ(c.sampling.max_tokens, 77);
   EXPECT_EQ(c.sampling.min_tokens, 3);
   EXPECT_THAT(c.sampling.stop, ElementsAre("x", "y"));
-  EXPECT_THAT(c.sampling.suppress_tokens, ElementsAre(4, 5, 6));
+  EXPECT_THAT(c.sampling.suppress_tokens, ElementsAre(4, 5));
+  EXPECT_THAT(c.sampling.bad_words_ids, ElementsAre(ElementsAre(6), ElementsAre(7, 8)));
   EXPECT_THAT(c.sampling.logit_bias, ElementsAre(std::pair<int32_t, float>(9, 1.5f)));
   EXPECT_THAT(c.eos_ids, ElementsAre(1, 106));
   EXPECT_EQ(c.bos_id, 2);
   EXPECT_EQ(c.pad_id, 0);
-  EXPECT_THAT(c.ignored, ElementsAre("bad_words_ids=[7,8]", "sequence_bias=[[1,2],3.0]"));
+  EXPECT_THAT(c.ignored, ElementsAre("sequence_bias=[[1,2],3.0]"));
   EXPECT_EQ(c.origin, "m/generation_config.json");
 }
 
@@ -90,8 +91,26 @@ TEST(GenerationConfig, NullsAndNonesAreNothing) {
 }
 
 TEST(GenerationConfig, WhatIsNotHonouredIsNamed) {
-  EXPECT_THAT(of(R"({"num_beams": 4, "no_repeat_ngram_size": 3, "early_stopping": true})").ignored,
-              ElementsAre("num_beams=4", "no_repeat_ngram_size=3"));
+  EXPECT_THAT(of(R"({"num_beams": 4, "do_sample": true, "min_length": 3, "num_beam_groups": 2})").ignored,
+              ElementsAre("num_beams=4", "min_length=3", "num_beam_groups=2"));
+}
+
+TEST(GenerationConfig, BeamsAndForcedTokens) {
+  const GenerationConfig c = of(R"({"num_beams": 4, "length_penalty": 0.8, "early_stopping": "never", "no_repeat_ngram_size": 3,
+    "forced_bos_token_id": 5, "forced_eos_token_id": 2, "begin_suppress_tokens": [7], "max_length": 142, "min_length": 56})",
+                                R"({"is_encoder_decoder": true, "decoder_start_token_id": 9})");
+  EXPECT_EQ(c.sampling.beams.num_beams, 4);
+  EXPECT_FLOAT_EQ(c.sampling.beams.length_penalty, 0.8f);
+  EXPECT_EQ(c.sampling.beams.early_stopping, BeamParams::EarlyStopping::kNever);
+  EXPECT_EQ(c.sampling.no_repeat_ngram_size, 3);
+  EXPECT_EQ(c.sampling.forced_bos_token_id, 5);
+  EXPECT_EQ(c.sampling.forced_eos_token_id, 2);
+  EXPECT_THAT(c.sampling.begin_suppress_tokens, ElementsAre(7));
+  EXPECT_EQ(c.sampling.max_tokens, 141);  // a decoder's prompt has one token
+  EXPECT_EQ(c.sampling.min_tokens, 55);
+  EXPECT_EQ(c.decoder_start_id, 9);
+  EXPECT_THAT(c.ignored, IsEmpty());
+  EXPECT_THAT(error_of(R"({"early_stopping": "soon"})"), HasSubstr("expected true, false or \"never\" for early_stopping"));
 }
 
 TEST(GenerationConfig, WrongValuesNameFileAndKey) {
@@ -119,12 +138,12 @@ TEST(GenerationConfig, OfFixtures) {
 }
 
 TEST(GenerationConfig, Describes) {
-  const Json d = of(R"({"do_sample": true, "temperature": 0.7, "eos_token_id": 2, "num_beams": 2})").describe();
+  const Json d = of(R"({"do_sample": true, "temperature": 0.7, "eos_token_id": 2, "num_beam_groups": 2})").describe();
   EXPECT_EQ(d["temperature"].dump(), "0.7");
   EXPECT_EQ(d["do_sample"], true);
   EXPECT_EQ(d["eos_token_id"].dump(), "[2]");
   EXPECT_EQ(d["bos_token_id"], nullptr);
-  EXPECT_EQ(d["ignored"].dump(), R"(["num_beams=2"])");
+  EXPECT_EQ(d["ignored"].dump(), R"(["num_beam_groups=2"])");
   EXPECT_EQ(d["origin"], "m/generation_config.json");
 }
 

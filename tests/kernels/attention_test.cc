@@ -127,6 +127,21 @@ TEST_P(Attention, Chunks) {
       }
 }
 
+// Cross-attention: keys of other rows than the queries', more or fewer than they, packed and paged.
+TEST_P(Attention, KeysOfASource) {
+  for (const Shape& s : kShapes)
+    for (const bool paged : {false, true}) {
+      Problem p(s, {{5, 70}, {1, 3}, {90, 9}}, paged ? 16 : 0, 0, DType::kF32, DType::kF32, random);
+      p.args.mask.causal = false;
+      const int32_t starts[] = {0, 70, 73, 82};
+      Matrix k(DType::kF32, 82, s.kv_heads * s.head_dim), v(DType::kF32, 82, s.kv_heads * s.v_dim);
+      k.fill(random), v.fill(random);
+      if (!paged) p.args.k = k, p.args.v = v, p.args.seqs.k_start = starts;
+      SCOPED_TRACE(testing::Message() << "head size " << s.head_dim << " paged " << paged);
+      compare(table(), bench, p, DType::kF32);
+    }
+}
+
 TEST_P(Attention, ScoreModifications) {
   std::vector<float> sinks, alibi;
   for (int i = 0; i < 9; ++i) sinks.push_back(normal(random)), alibi.push_back(0.1f * static_cast<float>(i));

@@ -169,6 +169,22 @@ TEST_P(Rows, RowsThatFewModelsNeed) {
   for (int i = 0; i < 5; ++i) EXPECT_NEAR(f.get(i, 0), 1 + 0.5 * std::log(1.0 + positions[i] / 16), 1e-6);
 }
 
+TEST_P(Rows, UnfoldedSequences) {
+  const int32_t from[] = {0, 7, 7, 8, 30}, halves[] = {0, 4, 4, 5, 16};
+  for (const DType type : activations)
+    for (const int64_t cols : {1, 8, 33, 400})
+      for (const int32_t stride : {1, 2}) {
+        const int32_t* to = stride == 1 ? from : halves;
+        const Matrix x = Matrix(type, 30, cols).fill(random);
+        Matrix y(type, to[4], cols * 3), want(type, to[4], cols * 3);
+        UnfoldRowsArgs a{.x = x, .x_start = from, .y_start = to, .count = 4, .width = 3, .stride = stride, .y = want};
+        bench.ref.unfold_rows(a, bench.stream);
+        a.y = y;
+        table().unfold_rows(a, bench.stream);
+        EXPECT_TRUE(y.same_bytes(want));
+      }
+}
+
 TEST_P(Rows, LongRowsAreSharedAmongThreads) {
   const Matrix x = Matrix(DType::kF32, 1, 70001).fill(random, 20.f);
   Matrix y(DType::kF32, 1, 70001), want(DType::kF32, 1, 70001);

@@ -207,6 +207,20 @@ TEST_F(Gradient, RelativeScores) {
   }, {random(8, 12), random(8, 12), random(3, 12), random(3, 12), random(8, 8)}, {&by_head});
 }
 
+// Queries of two sequences of 5 and 3 over sources of 2 and 4.
+TEST_F(Gradient, CrossAttention) {
+  two_sequences();
+  const int32_t starts[] = {0, 2, 6}, lengths[] = {2, 4};
+  check([&](Ctx& cx, const Inputs& in) {
+    Ctx source{.kernels = ref_kernels(), .stream = stream_, .arena = arena_, .tape = cx.tape};
+    source.batch.packed = {.count = 2, .q_start = starts, .kv_len = lengths, .max_q_len = 4, .max_kv_len = 4};
+    cx.source = &source;
+    const Tensor y = ops::cross_attention(cx, in[0], in[1], in[2], {.heads = 4, .kv_heads = 2, .scale = 0.6f, .mask = {.causal = false}});
+    cx.source = nullptr;
+    return y;
+  }, {random(8, 12), random(6, 6), random(6, 6)});
+}
+
 TEST_F(Gradient, Activations) {
   for (const auto act : {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh, Activation::kTanh, Activation::kSigmoid, Activation::kQuickGelu}) {
     check([&](Ctx& cx, const Inputs& in) { return ops::act_mul(cx, in[0], in[1], act); }, {random(2, 5), random(2, 5)});
@@ -351,6 +365,7 @@ TEST(KernelTable, EveryRowHasAReferenceAndABackward) {
       {"scale_columns", row(k.scale_columns), row(k.scale_columns_grad)},
       {"match_rms", row(k.match_rms), row(k.match_rms)},                    // likewise
       {"position_growth", row(k.position_growth), row(k.position_growth)},  // of positions
+      {"unfold_rows", row(k.unfold_rows), row(k.unfold_rows)},  // none: refused on a tape
       {"gather_rows", row(k.gather_rows), row(k.scatter_rows)},
       {"routing", row(k.routing), row(k.routing_grad)},
       {"expert_linear", row(k.expert_linear), row(k.linear_grad_input)},  // of each routed expert

@@ -57,7 +57,7 @@ struct Tile {
   }
   int64_t key_row(int64_t j) const {
     const SequenceTable& t = a.seqs;
-    if (!t.pages) return t.q_start[s] + j;
+    if (!t.pages) return (t.k_start ? t.k_start : t.q_start)[s] + j;
     return static_cast<int64_t>(t.pages[int64_t{s} * t.max_pages + j / t.page_size]) * t.page_size + j % t.page_size;
   }
 };

@@ -3,6 +3,7 @@
 #include "kernels/cpu/tables.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/error.h"
 #include "base/threads.h"
@@ -106,6 +107,23 @@ struct Rows {
   }
   static void clamp(const ClampArgs& a, Stream& s) {
     by_elements(s, a.y.rows, a.y.cols, [&](int64_t t, int64_t b, int64_t e) { p().clamp(a, t, b, e); });
+  }
+  // One sequence after another, its rows in equal parts.
+  static void unfold_rows(const UnfoldRowsArgs& a, Stream& s) {
+    const int64_t size = info(a.x.dtype).bytes;
+    for (int32_t q = 0; q < a.count; ++q) {
+      const int64_t first = a.x_start[q], length = a.x_start[q + 1] - first, begin = a.y_start[q];
+      by_rows(s, a.y_start[q + 1] - begin, a.y.cols, [&](int64_t b, int64_t e) {
+        for (int64_t i = b; i < e; ++i)
+          for (int64_t w = 0; w < a.width; ++w) {
+            const int64_t at = i * a.stride + w - 1;
+            std::byte* to = element(a.y, begin + i) + w * size;
+            const std::byte* from = at >= 0 && at < length ? element(a.x, first + at) : nullptr;
+            for (int64_t c = 0; c < a.x.cols; ++c, to += a.width * size)
+              from ? std::memcpy(to, from + c * size, size) : std::memset(to, 0, size);
+          }
+      });
+    }
   }
   static void gather_rows(const GatherRowsArgs& a, Stream& s) {
     by_rows(s, a.y.rows, a.y.cols, [&](int64_t b, int64_t e) {
@@ -213,6 +231,7 @@ struct Rows {
     k.axpby = axpby;
     k.softcap = softcap;
     k.clamp = clamp;
+    k.unfold_rows = unfold_rows;
     k.gather_rows = gather_rows;
     k.routing = routing;
     k.expert_linear = one_order ? expert_linear<true> : expert_linear<false>;

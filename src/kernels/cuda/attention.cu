@@ -43,7 +43,7 @@ struct Visible {
 };
 
 __device__ int64_t key_row(const SequenceTable& q, int32_t sequence, int32_t j) {
-  if (!q.pages) return q.q_start[sequence] + j;
+  if (!q.pages) return (q.k_start ? q.k_start : q.q_start)[sequence] + j;
   return int64_t{q.pages[int64_t{sequence} * q.max_pages + j / q.page_size]} * q.page_size + j % q.page_size;
 }
 

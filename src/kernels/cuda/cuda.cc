@@ -91,6 +91,7 @@ const Kernels& cuda_kernels() {
       .act_mul = cuda::act_mul,
       .axpby = cuda::axpby,
       .softcap = cuda::softcap,
+      .unfold_rows = nullptr,
       .gather_rows = cuda::gather_rows,
   };
   cuda::require_device();

@@ -31,7 +31,7 @@ struct Visible {
   }
   int64_t row(int32_t j) const {
     const SequenceTable& q = a.seqs;
-    if (!q.pages) return q.q_start[seq] + j;
+    if (!q.pages) return (q.k_start ? q.k_start : q.q_start)[seq] + j;
     return int64_t{q.pages[int64_t{seq} * q.max_pages + j / q.page_size]} * q.page_size + j % q.page_size;
   }
   // Where the distance of key j lies in the relative scores.

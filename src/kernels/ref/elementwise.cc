@@ -167,6 +167,19 @@ void position_growth(const PositionGrowthArgs& a, Stream& s) {
   });
 }
 
+void unfold_rows(const UnfoldRowsArgs& a, Stream& s) {
+  for (int32_t q = 0; q < a.count; ++q) {
+    const int64_t first = a.x_start[q], length = a.x_start[q + 1] - first;
+    parallel(s, a.y_start[q + 1] - a.y_start[q], [&](int64_t i) {
+      for (int64_t c = 0; c < a.x.cols; ++c)
+        for (int64_t w = 0; w < a.width; ++w) {
+          const int64_t at = i * a.stride + w - 1;
+          store(a.y, a.y_start[q] + i, c * a.width + w, at >= 0 && at < length ? load(a.x, first + at, c) : 0);
+        }
+    });
+  }
+}
+
 void gather_rows(const GatherRowsArgs& a, Stream& s) {
   parallel(s, a.y.rows, [&](int64_t t) {
     for (int64_t c = 0; c < a.y.cols; ++c) store(a.y, t, c, load(a.x, a.rows[t], c));

@@ -44,6 +44,7 @@ const Kernels& ref_kernels() {
       .scale_columns = ref::scale_columns,
       .match_rms = ref::match_rms,
       .position_growth = ref::position_growth,
+      .unfold_rows = ref::unfold_rows,
       .gather_rows = ref::gather_rows,
       .routing = ref::routing,
       .expert_linear = ref::expert_linear,

@@ -57,6 +57,7 @@ void row_cutoff(const RowCutoffArgs&, Stream&);
 void scale_columns(const ScaleColumnsArgs&, Stream&);
 void match_rms(const MatchRmsArgs&, Stream&);
 void position_growth(const PositionGrowthArgs&, Stream&);
+void unfold_rows(const UnfoldRowsArgs&, Stream&);
 void gather_rows(const GatherRowsArgs&, Stream&);
 void routing(const RoutingArgs&, Stream&);
 void expert_linear(const ExpertLinearArgs&, Stream&);
