@@ -24,8 +24,14 @@ void Runner::release(SequenceState& s) {
 }
 
 SequenceState Runner::fork(const SequenceState& s) {
-  if (!slots_.empty()) fail(Code::kUnsupported, "beams", "expected a model whose state is kept for each token, got {}, whose recurrent state cannot be shared yet", model_.architecture);
-  return pool_.fork(s, stream_);
+  SequenceState out = pool_.fork(s, stream_);
+  try {
+    slots_.fork(s, out, stream_);
+  } catch (...) {
+    pool_.release(out);
+    throw;
+  }
+  return out;
 }
 
 const void* Runner::upload_bytes(const void* host, size_t size) {

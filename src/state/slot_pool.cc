@@ -35,6 +35,13 @@ void SlotPool::reserve(SequenceState& s, Stream& stream) {
   free_.pop_back();
 }
 
+void SlotPool::fork(const SequenceState& from, SequenceState& to, Stream& stream) {
+  if (from.slot < 0) return;
+  reserve(to, stream);
+  for (const Layer& l : layers_)
+    kernels_.copy_on_device(l.memory.get() + bytes_of(l.size, to.slot), l.memory.get() + bytes_of(l.size, from.slot), bytes_of(l.size, 1), stream);
+}
+
 void SlotPool::release(SequenceState& s) {
   if (s.slot >= 0) free_.push_back(s.slot);
   s.slot = -1;

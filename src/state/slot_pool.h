@@ -1,8 +1,7 @@
 // SlotPool: the memory of recurrent layers, whose state has one size however long a sequence is. A sequence has one slot, the
 // same in every layer. What a slot holds when it is handed out does not matter: a sequence without tokens reads zeros
-// (RecurrentTable::before). A recurrence cannot go back, so a state that is to serve again (a prefix that several requests
-// share) would have to be copied at that very token; there is no such copy yet, and every sequence is computed from its
-// first token on. Memory grows by half on demand. Not thread-safe: one engine owns it.
+// (RecurrentTable::before). A recurrence cannot go back, so a state that is to serve again is copied at that very token
+// (fork); prefixes that several requests share are not kept yet. Memory grows by half on demand. Not thread-safe: one engine owns it.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +18,8 @@ class SlotPool {
 
   bool empty() const { return layers_.empty(); }  // the model has no recurrent layer
   void reserve(SequenceState& s, Stream& stream);
+  // `to` goes on from what `from` holds, in a slot of its own.
+  void fork(const SequenceState& from, SequenceState& to, Stream& stream);
   void release(SequenceState& s);
   // Fills in `slots` of the recurrent layers; valid until the next reserve().
   void add_views(std::vector<KvState>& states) const;
