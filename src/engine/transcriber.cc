@@ -208,7 +208,9 @@ Transcript Transcriber::transcribe(const Sound& sound, const TranscribeOptions& 
     const std::vector<int32_t> tokens = t.decode(std::move(chunk), t.prompt(language, o), o);
     const double offset = static_cast<double>(seek * spec.hop) / static_cast<double>(spec.rate);
     std::vector<Segment> found;
-    const int64_t taken = t.segments_of(tokens, offset, frames, found);
+    int64_t taken = frames;
+    if (o.timestamps) taken = t.segments_of(tokens, offset, frames, found);
+    else found.push_back(t.segment(offset, 0, static_cast<double>(frames * spec.hop) / static_cast<double>(spec.rate), tokens));
     seek += taken > 0 ? taken : frames;
     for (Segment& s : found) {
       out.text += s.text;

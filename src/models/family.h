@@ -35,94 +35,22 @@ void apply_aliases(const Family& family, Json& config);
 // The network with its task's head.
 std::unique_ptr<nn::Network> build_network(const Family& family, const Config& config, const Scope& root);
 
-Family albert_family();
-Family baichuan_family();
-Family bamba_family();
-Family bart_family();
-Family bert_family();
-Family bloom_family();
-Family chatglm_family();
-Family cohere2_family();
-Family cohere_family();
-Family deepseek_v2_family();
-Family deepseek_v32_family();
-Family deepseek_v3_family();
-Family deberta_v2_family();
-Family distilbert_family();
-Family electra_family();
-Family dots1_family();
-Family ernie4_5_family();
-Family ernie4_5_moe_family();
-Family exaone4_family();
-Family falcon_family();
-Family falcon_h1_family();
-Family falcon_mamba_family();
-Family gemma2_family();
-Family gemma3_family();
-Family gemma3n_family();
-Family gemma4_family();
-Family gemma_family();
-Family glm4_family();
-Family glm4_moe_family();
-Family glm4_moe_lite_family();
-Family glm_family();
-Family gpt2_family();
-Family gpt_neox_family();
-Family gpt_oss_family();
-Family gptj_family();
-Family granite_family();
-Family granite_moe_family();
-Family granite_moe_hybrid_family();
-Family internlm2_family();
-Family internlm3_family();
-Family internlm_family();
-Family jamba_family();
-Family lfm2_family();
-Family lfm2_moe_family();
-Family llama4_family();
-Family llama_family();
-Family mamba2_family();
-Family mamba_family();
-Family m2m100_family();
-Family marian_family();
-Family mbart_family();
-Family mimo_family();
-Family mimo_v2_family();
-Family minimax_m2_family();
-Family ministral3_family();
-Family mistral3_family();
-Family mistral_family();
-Family mixtral_family();
-Family modernbert_family();
-Family mpnet_family();
-Family mpt_family();
-Family nemotron_family();
-Family mt5_family();
-Family nomic_bert_family();
-Family olmo2_family();
-Family olmo3_family();
-Family olmo_family();
-Family olmoe_family();
-Family opt_family();
-Family pegasus_family();
-Family phi3_family();
-Family phi_family();
-Family phimoe_family();
-Family qwen2_family();
-Family qwen2_moe_family();
-Family qwen3_5_family();
-Family qwen3_5_moe_family();
-Family qwen3_family();
-Family qwen3_moe_family();
-Family qwen3_next_family();
-Family qwen_family();
-Family roberta_family();
-Family rwkv_family();
-Family smollm3_family();
-Family stablelm_family();
-Family starcoder2_family();
-Family t5_family();
-Family whisper_family();
+Family albert_family(), baichuan_family(), bamba_family(), bart_family(), bert_family(), bloom_family(),
+    chatglm_family(), cohere2_family(), cohere_family(), deberta_v2_family(), deepseek_v2_family(),
+    deepseek_v32_family(), deepseek_v3_family(), distilbert_family(), dots1_family(), electra_family(),
+    ernie4_5_family(), ernie4_5_moe_family(), exaone4_family(), falcon_family(), falcon_h1_family(),
+    falcon_mamba_family(), gemma2_family(), gemma3_family(), gemma3n_family(), gemma4_family(), gemma_family(),
+    glm4_family(), glm4_moe_family(), glm4_moe_lite_family(), glm_family(), gpt2_family(), gpt_neox_family(),
+    gpt_oss_family(), gptj_family(), granite_family(), granite_moe_family(), granite_moe_hybrid_family(),
+    internlm2_family(), internlm3_family(), internlm_family(), jamba_family(), lfm2_family(), lfm2_moe_family(),
+    llama4_family(), llama_family(), m2m100_family(), mamba2_family(), mamba_family(), marian_family(),
+    mbart_family(), mimo_family(), mimo_v2_family(), minimax_m2_family(), ministral3_family(), mistral3_family(),
+    mistral_family(), mixtral_family(), modernbert_family(), mpnet_family(), mpt_family(), mt5_family(),
+    nemotron_family(), nomic_bert_family(), olmo2_family(), olmo3_family(), olmo_family(), olmoe_family(),
+    opt_family(), pegasus_family(), phi3_family(), phi_family(), phimoe_family(), qwen2_family(), qwen2_moe_family(),
+    qwen3_5_family(), qwen3_5_moe_family(), qwen3_family(), qwen3_moe_family(), qwen3_next_family(), qwen_family(),
+    roberta_family(), rwkv_family(), smollm3_family(), stablelm_family(), starcoder2_family(), t5_family(),
+    whisper_family();
 
 // The GGUF names that all decoders share: token_embd, output_norm, output and the plain attention and feed-forward ones.
 Rules gguf_decoder_rules();

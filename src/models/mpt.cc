@@ -1,5 +1,5 @@
 // MPT (MosaicML 2023; transformers modeling_mpt): pre-norm with LayerNorm, ALiBi, no biases anywhere, q, k and v in one tensor and
-// perhaps clipped.
+// perhaps clipped. transformers takes an alibi_bias_max of 8 whatever the config says; the original, which is followed here, reads it.
 #include "models/decoder_parts.h"
 
 namespace transom {

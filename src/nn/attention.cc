@@ -23,8 +23,6 @@ std::vector<FusedLinear::Segment> projections(const AttentionSpec& a) {
   return s;
 }
 
-}  // namespace
-
 std::vector<float> alibi_slopes(int64_t heads, double most) {
   const auto n = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(heads)));
   std::vector<float> slopes;

@@ -30,7 +30,7 @@ PerLayerGate::PerLayerGate(const Scope& layer, const PerLayerSpec& spec, const N
       norm_(layer / "post_per_layer_input_norm", norm) {}
 
 Tensor PerLayerGate::forward(Ctx& cx, const Tensor& x, const Tensor& per_layer) const {
-  if (cx.tape) fail(Code::kUnsupported, "training", "expected layers that have gradients, got inputs of single layers");
+  if (cx.tape) fail(Code::kUnsupported, "inputs of single layers", "expected inference, got training: they have no gradient yet");
   const Tensor own = per_layer.columns(number_ * spec_.size, spec_.size);
   return norm_.forward(cx, up_.forward(cx, ops::act_mul(cx, gate_.forward(cx, x), own, spec_.act)));
 }

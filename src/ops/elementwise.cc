@@ -70,7 +70,7 @@ Tensor scale_columns(Ctx& cx, const Tensor& x, const Param& factors) {
 }
 
 static void refuse_tape(const Ctx& cx, const char* op) {
-  if (cx.tape) fail(Code::kUnsupported, "training", "expected ops that have a backward, got {}", op);
+  if (cx.tape) fail(Code::kUnsupported, op, "expected inference, got training: it has no gradient yet");
 }
 
 Tensor match_rms(Ctx& cx, const Tensor& x, const Tensor& like, float eps) {

@@ -11,7 +11,7 @@ const float* vector_data(const Param* p) { return p && p->weight ? reinterpret_c
 // The kernel `row`, for a step that needs no gradient.
 template <class Row>
 Row forward_only(const Ctx& cx, Row row, const char* op) {
-  if (cx.tape) fail(Code::kUnsupported, op, "expected inference, got training: recurrences have no gradient yet");
+  if (cx.tape) fail(Code::kUnsupported, op, "expected inference, got training: it has no gradient yet");
   return require(cx, row, op);
 }
 

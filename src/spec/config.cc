@@ -158,7 +158,10 @@ void Config::require(bool ok, const char* key, std::string_view expected) const 
   fail(Code::kUnsupported, origin(), "expected {} for {}{}, got {}", expected, prefix_, key, v ? brief(*v) : "none");
 }
 
-void Config::ignore(const char* key) const { shared_->read.insert(prefix_ + key); }
+void Config::ignore(const char* key) const {
+  shared_->read.insert(prefix_ + key);
+  shared_->read.insert(prefix_ + key + ".*");
+}
 
 std::vector<std::string> Config::unread() const {
   std::vector<std::string> out;

@@ -69,7 +69,7 @@ TEST_P(Mutation, EveryParameterMatters) {
     const Weight original = p.weight;
     std::vector<std::byte> zeros(static_cast<size_t>(original.bytes()));
     p.weight.view.data = zeros.data();
-    if (const double d = distance(m, golden); !(is_key_bias(p.name) && d < 1e-5)) EXPECT_GT(d, kNoticed) << p.name << " zeroed";
+    if (const double d = distance(m, golden); !(is_key_bias(p.name) && d < 2e-5)) EXPECT_GT(d, kNoticed) << p.name << " zeroed";
     p.weight = original;
   }
 }
@@ -116,7 +116,7 @@ std::string why_inert(const std::string& key, const Json& config) {
   if (key == "interleave_moe_layer_step") return config.contains("moe_layers") ? "moe_layers says it" : "";
   if (key == "use_double_wide_mlp") return config["num_kv_shared_layers"] == 0 ? "no layer shares keys" : "";
   if (key == "vocab_size_per_layer_input") return config["hidden_size_per_layer_input"] == 0 ? "there are no inputs of single layers" : "";
-  if (key == "rope_parameters") return config.value("alibi", false) ? "nothing rotates" : "";
+  if (key == "rope_parameters" && config.value("alibi", false)) return "nothing rotates";
   if (key == "_remove_final_layer_norm") return config["do_layer_norm_before"] == false ? "there is none" : "";
   if (key == "original_max_position_embeddings" && !config["rope_parameters"].is_null()) return "rope_parameters has its own";
   if (key == "max_window_layers" || key == "use_sliding_window" || key.ends_with("sliding_window_pattern") || key == "no_rope_layer_interval")
@@ -149,7 +149,10 @@ std::string quirk(const Json& config, const std::string& pointer) {
   if (type == "gpt_oss" && pointer == "/hidden_act") return "the experts' activation is always the same";
   if (type == "phimoe" && (pointer.find("long_factor") != std::string::npos || pointer.ends_with("original_max_position_embeddings")))
     return "always the short factors";
+  if (type.starts_with("gemma4") && pointer == "/layer_types/" + std::to_string(config["layer_types"].size() - 1))
+    return "the last layer attends to all, whatever it says";
   if (type == "mpt" && (pointer.ends_with("attn_impl") || pointer.ends_with("attn_pdrop"))) return "of speed, or of training";
+  if (type == "mpt" && (pointer.find("id2label") != std::string::npos || pointer.find("label2id") != std::string::npos)) return "of another head";
   if (pointer == "/rope_parameters/max_position_embeddings") return "a bound";
   return "";
 }

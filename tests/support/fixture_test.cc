@@ -51,7 +51,7 @@ TEST(Fixtures, AreWhole) {
   }
   for (auto& [kind, names] : by_kind) std::sort(names.begin(), names.end());
   for (const std::string& kind : kinds) EXPECT_EQ(fixtures(kind), by_kind[kind]) << "listed without parsing";
-  EXPECT_EQ(kinds, (std::set<std::string>{"embeddings", "heads", "logits"}));
+  EXPECT_EQ(kinds, (std::set<std::string>{"embeddings", "heads", "logits", "seq2seq"}));
 }
 
 TEST(Fixtures, RealModelGoldensAreWhole) {

@@ -58,7 +58,7 @@ TEST(Quant, DecodesEveryBlockFormatAsGguf) {
           << "element " << i << ": " << got[i] << " vs " << g.values[i];
   }
   for (int t = static_cast<int>(DType::kQ4_0); t < static_cast<int>(DType::kCount); ++t)
-    EXPECT_TRUE(seen.contains(static_cast<DType>(t))) << name(static_cast<DType>(t));
+    if (static_cast<DType>(t) != DType::kCoded) EXPECT_TRUE(seen.contains(static_cast<DType>(t))) << name(static_cast<DType>(t));
 }
 
 TEST(Quant, EncodesAsGguf) {
