@@ -35,7 +35,7 @@ void apply_aliases(const Family& family, Json& config);
 // The network with its task's head.
 std::unique_ptr<nn::Network> build_network(const Family& family, const Config& config, const Scope& root);
 
-Family albert_family(), baichuan_family(), bamba_family(), bart_family(), bert_family(), bloom_family(),
+Family albert_family(), arcee_family(), baichuan_family(), bamba_family(), bart_family(), bert_family(), bloom_family(),
     chatglm_family(), cohere2_family(), cohere_family(), deberta_v2_family(), deepseek_v2_family(),
     deepseek_v32_family(), deepseek_v3_family(), distilbert_family(), dots1_family(), electra_family(),
     ernie4_5_family(), ernie4_5_moe_family(), exaone4_family(), falcon_family(), falcon_h1_family(),

@@ -23,6 +23,7 @@ constexpr std::array kRows = {
     Row{"AlbertForSequenceClassification", albert_family, "", Task::kSequenceClassification},
     Row{"AlbertForTokenClassification", albert_family, "", Task::kTokenClassification},
     Row{"AlbertModel", albert_family},
+    Row{"ArceeForCausalLM", arcee_family, "arcee"},
     Row{"BaiChuanForCausalLM", baichuan_family},
     Row{"BaichuanForCausalLM", baichuan_family},
     Row{"BambaForCausalLM", bamba_family},

@@ -37,11 +37,11 @@ Activation activation_by_name(const std::string& name, const std::string& origin
   if (name == "gelu" || name == "gelu_python") return Activation::kGelu;
   if (name == "gelu_pytorch_tanh" || name == "gelu_new" || name == "gelu_fast") return Activation::kGeluTanh;
   if (name == "relu") return Activation::kRelu;
+  if (name == "relu2") return Activation::kRelu2;
   if (name == "tanh") return Activation::kTanh;
   if (name == "sigmoid") return Activation::kSigmoid;
   if (name == "linear") return Activation::kIdentity;
   if (name == "quick_gelu") return Activation::kQuickGelu;
-  if (name == "relu2") return Activation::kRelu2;
   fail(Code::kUnsupported, origin, "expected an activation of silu, gelu, gelu_pytorch_tanh, relu, tanh, sigmoid, quick_gelu, relu2, got {}",
        name);
 }
