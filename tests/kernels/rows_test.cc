@@ -175,13 +175,15 @@ TEST_P(Rows, UnfoldedSequences) {
     for (const int64_t cols : {1, 8, 33, 400})
       for (const int32_t stride : {1, 2}) {
         const int32_t* to = stride == 1 ? from : halves;
-        const Matrix x = Matrix(type, 30, cols).fill(random);
-        Matrix y(type, to[4], cols * 3), want(type, to[4], cols * 3);
-        UnfoldRowsArgs a{.x = x, .x_start = from, .y_start = to, .count = 4, .width = 3, .stride = stride, .y = want};
-        bench.ref.unfold_rows(a, bench.stream);
-        a.y = y;
-        table().unfold_rows(a, bench.stream);
-        EXPECT_TRUE(y.same_bytes(want));
+        for (const DType given : {type, DType::kF32}) {
+          const Matrix x = Matrix(given, 30, cols).fill(random);
+          Matrix y(type, to[4], cols * 3), want(type, to[4], cols * 3);
+          UnfoldRowsArgs a{.x = x, .x_start = from, .y_start = to, .count = 4, .width = 3, .stride = stride, .y = want};
+          bench.ref.unfold_rows(a, bench.stream);
+          a.y = y;
+          table().unfold_rows(a, bench.stream);
+          EXPECT_TRUE(y.same_bytes(want));
+        }
       }
 }
 

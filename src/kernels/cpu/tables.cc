@@ -108,20 +108,30 @@ struct Rows {
   static void clamp(const ClampArgs& a, Stream& s) {
     by_elements(s, a.y.rows, a.y.cols, [&](int64_t t, int64_t b, int64_t e) { p().clamp(a, t, b, e); });
   }
-  // One sequence after another, its rows in equal parts.
+  // One sequence after another, its rows in equal parts. A frame is converted once, and then spread.
   static void unfold_rows(const UnfoldRowsArgs& a, Stream& s) {
-    const int64_t size = info(a.x.dtype).bytes;
+    const int64_t size = info(a.y.dtype).bytes, bytes = (a.x.cols * size + 63) / 64 * 64;
+    std::byte* memory = s.scratch(static_cast<size_t>(bytes * s.team->size()));
+    const auto frames = [&](int32_t q, int64_t b, int64_t e, std::byte* frame) {
+      const int64_t first = a.x_start[q], length = a.x_start[q + 1] - first;
+      for (int64_t i = b; i < e; ++i)
+        for (int64_t w = 0; w < a.width; ++w) {
+          const int64_t at = i * a.stride + w - 1;
+          if (at >= 0 && at < length) p().convert(a.y.dtype, frame, a.x.dtype, element(a.x, first + at), a.x.cols, 1.f);
+          else std::memset(frame, 0, static_cast<size_t>(bytes));
+          std::byte* to = element(a.y, a.y_start[q] + i) + w * size;
+          size == 2 ? spread<uint16_t>(frame, to, a.x.cols, a.width) : spread<uint32_t>(frame, to, a.x.cols, a.width);
+        }
+    };
     for (int32_t q = 0; q < a.count; ++q) {
-      const int64_t first = a.x_start[q], length = a.x_start[q + 1] - first, begin = a.y_start[q];
-      by_rows(s, a.y_start[q + 1] - begin, a.y.cols, [&](int64_t b, int64_t e) {
-        for (int64_t i = b; i < e; ++i)
-          for (int64_t w = 0; w < a.width; ++w) {
-            const int64_t at = i * a.stride + w - 1;
-            std::byte* to = element(a.y, begin + i) + w * size;
-            const std::byte* from = at >= 0 && at < length ? element(a.x, first + at) : nullptr;
-            for (int64_t c = 0; c < a.x.cols; ++c, to += a.width * size)
-              from ? std::memcpy(to, from + c * size, size) : std::memset(to, 0, size);
-          }
+      const int64_t rows = a.y_start[q + 1] - a.y_start[q];
+      if (rows * a.y.cols <= kAloneElements) {
+        frames(q, 0, rows, memory);
+        continue;
+      }
+      s.team->run([&](int rank, int n) {
+        const TeamRange r = team_range(rows, rank, n);
+        frames(q, r.begin, r.end, memory + rank * bytes);
       });
     }
   }
@@ -245,6 +255,13 @@ struct Rows {
   }
 
  private:
+  // to[i * step] = from[i].
+  template <class Element>
+  static void spread(const std::byte* from, std::byte* to, int64_t count, int64_t step) {
+    const auto* source = reinterpret_cast<const Element*>(from);
+    auto* target = reinterpret_cast<Element*>(to);
+    for (int64_t i = 0; i < count; ++i) target[i * step] = source[i];
+  }
   static std::byte* element(const View& v, int64_t row) {
     return static_cast<std::byte*>(v.data) + row * v.stride * info(v.dtype).bytes;
   }
