@@ -1,4 +1,4 @@
-// read_wav: RIFF WAVE files (Microsoft and IBM 1991; Microsoft's WAVEFORMATEXTENSIBLE). See include/transom/audio.h.
+// read_wav, parse_wav: RIFF WAVE files (Microsoft and IBM 1991; Microsoft's WAVEFORMATEXTENSIBLE). See include/transom/audio.h.
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -6,9 +6,9 @@
 #include <span>
 #include <string_view>
 
+#include "audio/wav.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "transom/audio.h"
 
 namespace transom {
 namespace {
@@ -92,10 +92,11 @@ std::vector<float> read_samples(std::span<const std::byte> data, const Format& f
 
 }  // namespace
 
-Sound read_wav(const std::string& path) {
+Sound read_wav(const std::string& path) { return parse_wav(MappedFile::open(path)->bytes(), path); }
+
+Sound parse_wav(std::span<const std::byte> bytes, const std::string& path) {
   static_assert(std::endian::native == std::endian::little);
-  const auto file = MappedFile::open(path);
-  Reader r(file->bytes(), path);
+  Reader r(bytes, path);
   if (r.left() < 12 || r.tag("the header") != "RIFF" || (r.take(4, "the header"), r.tag("the header")) != "WAVE")
     fail(Code::kCorrupt, path, "expected a RIFF WAVE file, got another");
   std::optional<Format> format;

@@ -1,29 +1,14 @@
-// Gemma 4, the dense text models (Google 2026; transformers modeling_gemma4): Gemma 3's sandwich blocks with a scalar each, unscaled
+// Gemma 4, the text models (Google 2026; transformers modeling_gemma4): Gemma 3's sandwich blocks with a scalar each, unscaled
 // attention of normed q, k and v, full layers with larger heads, the last layers with the keys and values of earlier ones, and
 // perhaps inputs of single layers.
 #include <algorithm>
 #include <cmath>
 
+#include "models/gemma4_block.h"
 #include "models/gemma_parts.h"
-#include "nn/per_layer.h"
 
 namespace transom {
 namespace {
-
-struct Gemma4Block final : nn::Block {
-  nn::Sandwich inner;
-  std::optional<nn::PerLayerGate> gate;
-  const Param* scalar;
-
-  Gemma4Block(nn::Sandwich sandwich, std::optional<nn::PerLayerGate> own, const Param* factor)
-      : inner(std::move(sandwich)), gate(own), scalar(factor) {}
-  nn::Hidden forward(Ctx& cx, nn::Hidden h) const override {
-    h = inner.forward(cx, std::move(h));
-    h.x = ops::add(cx, h.x, h.pending);
-    if (gate) h.x = ops::add(cx, h.x, gate->forward(cx, h.x, h.per_layer));
-    return {.x = ops::scale_columns(cx, h.x, *scalar), .pending = {}, .per_layer = std::move(h.per_layer)};
-  }
-};
 
 // The attention of the windowed layers and of the others.
 struct Kinds {
@@ -49,10 +34,15 @@ Kinds kinds(const Config& c, const DecoderParts& p) {
   return k;
 }
 
-nn::Sandwich sandwich(const Scope& s, const DecoderParts& p, nn::LayerPtr attention, const nn::MlpSpec& mlp) {
-  return {nn::NormLayer(s / "input_layernorm", p.norm), std::move(attention), nn::NormLayer(s / "post_attention_layernorm", p.norm),
-          nn::NormLayer(s / "pre_feedforward_layernorm", p.norm), nn::layer<nn::Mlp>(s / "mlp", mlp),
-          nn::NormLayer(s / "post_feedforward_layernorm", p.norm)};
+// Weights of the chosen experts sum to 1 and are then scaled; the router reads what the block does, normed by itself.
+std::optional<nn::MoeSpec> experts(const Config& c, const DecoderParts& p) {
+  if (!c.b("enable_moe_block", false)) return std::nullopt;
+  nn::MoeSpec moe{.hidden = p.norm.size, .inner = c.size("moe_intermediate_size"), .experts = c.size("num_experts"),
+                  .routing = {.top_k = c.size("top_k_experts"), .normalize = true}, .act = p.mlp.act, .router_norm = p.norm,
+                  .expert_norm = p.norm, .router_scale = 1 / std::sqrt(static_cast<double>(p.norm.size)), .expert_scale = true};
+  nn::require_experts(c, moe, "num_experts", "top_k_experts");
+  moe.router = "router.proj", moe.router_norm_name = "router", moe.expert_norm_name = "pre_feedforward_layernorm_2";
+  return moe;
 }
 
 DecoderParts parts(const Config& c) {
@@ -61,7 +51,6 @@ DecoderParts parts(const Config& c) {
   p.attention.qkv_bias = p.attention.out_bias = c.b("attention_bias", false);
   p.decoder.embedding_scale = std::sqrt(static_cast<double>(p.norm.size));
   p.decoder.logit_softcap = c.f("final_logit_softcapping", 0);
-  c.require(!c.b("enable_moe_block", false), "enable_moe_block", "false");
   c.require(c.s("use_bidirectional_attention", "vision") == "vision", "use_bidirectional_attention", "null or vision");
   for (const char* key : {"num_experts", "top_k_experts", "moe_intermediate_size"}) c.ignore(key);
   if (const int64_t size = c.i("hidden_size_per_layer_input", 256); size > 0)
@@ -74,6 +63,7 @@ DecoderParts parts(const Config& c) {
 std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   const DecoderParts p = parts(c);
   const Kinds k = kinds(c, p);
+  const std::optional<nn::MoeSpec> moe = experts(c, p);
   SharedKeys keys(c, p.layers, 0);
   nn::MlpSpec wide = p.mlp;
   if (c.b("use_double_wide_mlp", false)) wide.inner *= 2;
@@ -83,7 +73,7 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
     nn::LayerPtr attention = keys.attention(s / "self_attn", k.sliding[i] ? k.local : k.full, i, k.sliding[i]);
     std::optional<nn::PerLayerGate> gate;
     if (p.decoder.per_layer) gate.emplace(s, *p.decoder.per_layer, p.norm, i);
-    d->add<Gemma4Block>(sandwich(s, p, std::move(attention), keys.shares(i) ? wide : p.mlp), gate, s.vector("layer_scalar", 1));
+    d->add<Gemma4Block>(s, p.norm, std::move(attention), keys.shares(i) ? wide : p.mlp, moe, gate);
     ++i;
   }
   return d;
@@ -100,11 +90,21 @@ void adjust(Json& config) {
   config.erase("per_layer_config");
 }
 
+Rules rules() {
+  const std::string list = "model.layers.*.experts.", expert = list + "*.";
+  Rules r = {Rename{"model.layers.*.router.weight", "model.layers.*.router.scale"},
+             Rename{"model.layers.*.router.proj.per_expert_scale", "model.layers.*.router.per_expert_scale"},
+             Fused{expert + "gate_up_proj.weight", {expert + "gate_proj.weight", expert + "up_proj.weight"}},
+             Stacked{expert + "gate_up_proj.weight", list + "gate_up_proj"},
+             Stacked{expert + "down_proj.weight", list + "down_proj"}};
+  return r += gemma_rules();
+}
+
 }  // namespace
 
 Family gemma4_family() {
   return {.build = build,
-          .rules = gemma_rules(),
+          .rules = rules(),
           .gguf = {},
           .base_prefix = "language_model",
           .config_keys = decoder_keys({"rms_norm_eps", "hidden_activation", "attention_bias", "sliding_window", "layer_types", "per_layer_config",

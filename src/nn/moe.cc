@@ -18,6 +18,9 @@ Moe::Moe(const Scope& s, const MoeSpec& spec)
     : spec_(spec), router_(s / spec.router, spec.hidden, spec.experts, {}, spec.router_bias ? Bias::kRequired : Bias::kNone) {
   CHECK(!spec.weigh_input || (spec.routing.top_k == 1 && !spec.bias));
   if (spec.correction_bias) correction_ = (s / spec.router).vector("e_score_correction_bias", spec.experts);
+  if (spec.expert_scale) expert_scale_ = (s / spec.router).table("per_expert_scale", spec.experts, 1);
+  if (spec.router_norm) router_norm_.emplace(s / spec.router_norm_name, *spec.router_norm);
+  if (spec.expert_norm) expert_norm_.emplace(s / spec.expert_norm_name, *spec.expert_norm);
   for (int64_t e = 0; e < spec.experts; ++e) {
     const Scope expert = s / spec.list / std::to_string(e);
     declare(gate_, expert / spec.gate, spec.inner, spec.hidden, Axis::kOut, spec.bias);
@@ -28,8 +31,16 @@ Moe::Moe(const Scope& s, const MoeSpec& spec)
   if (spec.shared && !spec.shared_gate.empty()) shared_gate_.emplace(s / spec.shared_gate, spec.hidden, 1, Split{});
 }
 
-Tensor Moe::routed(Ctx& cx, const Tensor& x) const {
-  const ops::Routing r = ops::route(cx, router_.forward(cx, x), spec_.routing, correction_);
+ops::Routing Moe::route(Ctx& cx, const Tensor& x) const {
+  Tensor logits = router_.forward(cx, router_norm_ ? router_norm_->forward(cx, x) : x);
+  if (spec_.router_scale != 1) logits = ops::scale(cx, logits, static_cast<float>(spec_.router_scale));
+  ops::Routing r = ops::route(cx, logits, spec_.routing, correction_);
+  return expert_scale_ ? ops::scale_experts(cx, std::move(r), *expert_scale_) : r;
+}
+
+Tensor Moe::routed(Ctx& cx, const Tensor& input) const {
+  const ops::Routing r = route(cx, input);
+  const Tensor x = expert_norm_ ? expert_norm_->forward(cx, input) : input;
   const ops::ExpertParam *in[] = {&gate_, &up_}, *out[] = {&down_};
   Tensor h[2], down[1];
   ops::expert_linear(cx, x, ops::From::kRows, r, in, h);

@@ -9,6 +9,7 @@
 
 #include "nn/layer.h"
 #include "nn/mlp.h"
+#include "nn/norm.h"
 #include "spec/config.h"
 
 namespace transom::nn {
@@ -22,10 +23,13 @@ struct MoeSpec {
   GateClamp clamp;
   bool bias = false;              // of the experts' projections
   bool weigh_input = false;       // the router's weight multiplies what the expert reads, not its result (Llama 4); top_k is 1
+  std::optional<NormSpec> router_norm, expert_norm;  // of what the router reads, and of what the experts read (Gemma 4)
+  double router_scale = 1;        // of the router's results
+  bool expert_scale = false;      // "per_expert_scale" beside the router's weight multiplies the weights of the chosen
   std::optional<MlpSpec> shared;  // an expert that every row goes through
   // Names below the layer's scope; an empty shared_gate means that the shared expert counts in full.
   std::string router = "gate", list = "experts", gate = "gate_proj", up = "up_proj", down = "down_proj";
-  std::string shared_name = "shared_expert", shared_gate = "";
+  std::string shared_name = "shared_expert", shared_gate = "", router_norm_name = "router_norm", expert_norm_name = "expert_norm";
 };
 
 class Moe final : public Layer {
@@ -34,11 +38,13 @@ class Moe final : public Layer {
   Tensor forward(Ctx& cx, const Tensor& x) const override;
 
  private:
+  ops::Routing route(Ctx& cx, const Tensor& x) const;
   Tensor routed(Ctx& cx, const Tensor& x) const;
 
   MoeSpec spec_;
   Linear router_;
-  const Param* correction_ = nullptr;
+  const Param *correction_ = nullptr, *expert_scale_ = nullptr;
+  std::optional<NormLayer> router_norm_, expert_norm_;
   ops::ExpertParam gate_, up_, down_;
   std::unique_ptr<const Mlp> shared_;
   std::optional<Linear> shared_gate_;

@@ -122,6 +122,19 @@ Routing route(Ctx& cx, const Tensor& logits, const RoutingRule& rule, const Para
   return r;
 }
 
+Routing scale_experts(Ctx& cx, Routing r, const Param& factors) {
+  if (cx.tape) fail(Code::kUnsupported, "scale_experts", "expected inference, got training: it has no gradient yet");
+  const auto shaped = [](Tensor t, int64_t rows, int64_t cols) {  // the same numbers in another shape: rows lie one after the other
+    CHECK(t.view.stride == t.view.cols);
+    t.view.rows = rows, t.view.cols = t.view.stride = cols;
+    return t;
+  };
+  const int64_t rows = r.weights.rows(), k = r.weights.cols();
+  const Tensor chosen = embedding(cx, factors, r.routed.experts, r.pairs);
+  r.weights = shaped(scale_rows(cx, shaped(r.weights, r.pairs, 1), chosen), rows, k);
+  return r;
+}
+
 void expert_linear(Ctx& cx, const Tensor& x, From from, const Routing& r, std::span<const ExpertParam* const> params, std::span<Tensor> out) {
   CHECK(params.size() == out.size() && params.size() <= kMaxSegments);
   if (cx.tape && from == From::kRows)  // the backward wants them in the order of positions

@@ -127,6 +127,8 @@ struct Routing {
 };
 // logits [T, E]; bias may be null.
 Routing route(Ctx& cx, const Tensor& logits, const RoutingRule& rule, const Param* bias);
+// The weights times their experts' factors, [E, 1]; on a tape Error{kUnsupported}.
+Routing scale_experts(Ctx& cx, Routing r, const Param& factors);
 // One projection of all experts, as a layer declares it.
 struct ExpertParam {
   std::vector<const Param*> weights, biases;  // [E]; biases may be empty
