@@ -148,7 +148,7 @@ TEST_F(CudaRows, KvWrite) {
 
 TEST_F(CudaRows, Activations) {
   using enum Activation;
-  for (const Activation act : {kSilu, kGelu, kGeluTanh, kRelu, kTanh, kSigmoid, kQuickGelu})
+  for (const Activation act : {kSilu, kGelu, kGeluTanh, kRelu, kTanh, kSigmoid, kQuickGelu, kIdentity, kRelu2})
     for (const DType type : kActivations)
       for (const bool up : {false, true}) {
         Matrix gate(type, 2, 4001), y(type, 2, 4001);
@@ -190,6 +190,52 @@ TEST_F(CudaRows, AxpbySoftcapGather) {
         expect_close(capped, 1e-6, 0);
         EXPECT_EQ(copy.values(Side::kDevice), copy.values(Side::kHost));
         EXPECT_EQ(gathered.values(Side::kDevice), gathered.values(Side::kHost));
+      }
+}
+
+TEST_F(CudaRows, RowsThatFewModelsNeed) {
+  for (const DType type : kActivations)
+    for (const int64_t cols : kCols) {
+      const Matrix x = Matrix(type, 4, cols).fill(random, 3.f), like = Matrix(DType::kF32, 4, cols).fill(random, 5.f);
+      std::vector<float> f(cols);
+      for (float& v : f) v = normal(random);
+      const Array<float> factors(f);
+      Matrix clamped(type, 4, cols), cut(type, 4, cols), scaled(type, 4, cols), whole(type, 4, cols), matched(type, 4, cols);
+      both([&](const Kernels& k, Side s, Stream& st) {
+        k.clamp({.x = x.on(s), .y = clamped.on(s), .limit = 1.5f}, st);
+        k.row_cutoff({.x = x.on(s), .y = cut.on(s), .deviations = 0.8f}, st);
+        k.scale_columns({.x = x.on(s), .factors = factors.on(s), .y = scaled.on(s)}, st);
+        k.scale_columns({.x = x.on(s), .factors = factors.on(s), .whole = true, .y = whole.on(s)}, st);
+        k.match_rms({.x = x.on(s), .like = like.on(s), .y = matched.on(s), .eps = 1e-5f}, st);
+      });
+      EXPECT_EQ(clamped.values(Side::kDevice), clamped.values(Side::kHost));
+      expect_close(cut, 4e-6, 3.0);
+      expect_close(scaled, 1e-6, 1.0);
+      expect_close(whole, 1e-6, 1.0);
+      expect_close(matched, 4e-6, 3.0);
+    }
+  const Array<int32_t> positions({0, 8, 15, 16, 47, 100000});
+  for (const bool steps : {false, true}) {
+    Matrix y(DType::kF32, 6, 1);
+    both([&](const Kernels& k, Side s, Stream& st) {
+      k.position_growth({.positions = positions.on(s), .rule = {.slope = 0.5f, .length = 16, .offset = 1, .steps = steps}, .y = y.on(s)}, st);
+    });
+    expect_close(y, 1e-6, 0);
+  }
+}
+
+TEST_F(CudaRows, UnfoldedSequences) {
+  const Array<int32_t> from({0, 7, 7, 8, 30}), halves({0, 4, 4, 5, 16});
+  for (const DType type : kActivations)
+    for (const int64_t cols : {1, 33, 400})
+      for (const int32_t stride : {1, 2}) {
+        const Array<int32_t>& to = stride == 1 ? from : halves;
+        const Matrix x = Matrix(type, 30, cols).fill(random);
+        Matrix y(type, stride == 1 ? 30 : 16, cols * 3);
+        both([&](const Kernels& k, Side s, Stream& st) {
+          k.unfold_rows({.x = x.on(s), .x_start = from.on(s), .y_start = to.on(s), .count = 4, .width = 3, .stride = stride, .y = y.on(s)}, st);
+        });
+        EXPECT_EQ(y.values(Side::kDevice), y.values(Side::kHost));
       }
 }
 

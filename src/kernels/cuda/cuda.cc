@@ -91,7 +91,12 @@ const Kernels& cuda_kernels() {
       .act_mul = cuda::act_mul,
       .axpby = cuda::axpby,
       .softcap = cuda::softcap,
-      .unfold_rows = nullptr,
+      .clamp = cuda::clamp,
+      .row_cutoff = cuda::row_cutoff,
+      .scale_columns = cuda::scale_columns,
+      .match_rms = cuda::match_rms,
+      .position_growth = cuda::position_growth,
+      .unfold_rows = cuda::unfold_rows,
       .gather_rows = cuda::gather_rows,
   };
   cuda::require_device();

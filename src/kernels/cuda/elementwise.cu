@@ -48,6 +48,33 @@ __global__ void softcap_kernel(const SoftcapArgs a) {
   if (c < a.y.cols) store(a.y, t, c, a.cap * tanhf(load(a.x, t, c) / a.cap));
 }
 
+__global__ void clamp_kernel(const ClampArgs a) {
+  const int64_t t = element_row(), c = element_column();
+  if (c < a.y.cols) store(a.y, t, c, fminf(fmaxf(load(a.x, t, c), -a.limit), a.limit));
+}
+
+__global__ void scale_columns_kernel(const ScaleColumnsArgs a) {
+  const int64_t t = element_row(), c = element_column();
+  if (c < a.y.cols) store(a.y, t, c, load(a.x, t, c) * a.factors[a.whole ? 0 : c]);
+}
+
+__global__ void position_growth_kernel(const PositionGrowthArgs a) {
+  const int64_t t = element_row(), c = element_column();
+  if (c >= a.y.cols) return;
+  const float r = static_cast<float>(a.positions[t] + a.rule.offset) / a.rule.length;
+  store(a.y, t, c, fmaf(a.rule.slope, logf(a.rule.steps ? 1.f + floorf(r) : fmaxf(1.f, r)), 1.f));
+}
+
+// The sequence of row t of y is the last one that begins at or before it.
+__global__ void unfold_rows_kernel(const UnfoldRowsArgs a) {
+  const int64_t t = element_row(), c = element_column();
+  if (c >= a.y.cols) return;
+  int32_t q = 0;
+  while (q + 1 < a.count && a.y_start[q + 1] <= t) ++q;
+  const int64_t first = a.x_start[q], at = (t - a.y_start[q]) * a.stride + c % a.width - 1;
+  store(a.y, t, c, at >= 0 && at < a.x_start[q + 1] - first ? load(a.x, first + at, c / a.width) : 0.f);
+}
+
 __global__ void gather_rows_kernel(const GatherRowsArgs a) {
   const int64_t t = element_row(), c = element_column();
   if (c < a.y.cols) store(a.y, t, c, load(a.x, a.rows[t], c));
@@ -75,6 +102,26 @@ void axpby(const AxpbyArgs& a, Stream& s) {
 void softcap(const SoftcapArgs& a, Stream& s) {
   expect_activations("softcap", {a.x.dtype, a.y.dtype});
   launch(softcap_kernel, a, s, "softcap");
+}
+
+void clamp(const ClampArgs& a, Stream& s) {
+  expect_activations("clamp", {a.x.dtype, a.y.dtype});
+  launch(clamp_kernel, a, s, "clamp");
+}
+
+void scale_columns(const ScaleColumnsArgs& a, Stream& s) {
+  expect_activations("scale_columns", {a.x.dtype, a.y.dtype});
+  launch(scale_columns_kernel, a, s, "scale_columns");
+}
+
+void position_growth(const PositionGrowthArgs& a, Stream& s) {
+  expect_activations("position_growth", {a.y.dtype});
+  launch(position_growth_kernel, a, s, "position_growth");
+}
+
+void unfold_rows(const UnfoldRowsArgs& a, Stream& s) {
+  expect_activations("unfold_rows", {a.x.dtype, a.y.dtype});
+  launch(unfold_rows_kernel, a, s, "unfold_rows");
 }
 
 void gather_rows(const GatherRowsArgs& a, Stream& s) {

@@ -34,6 +34,12 @@ void attention(const AttentionArgs&, Stream&);
 void act_mul(const ActMulArgs&, Stream&);
 void axpby(const AxpbyArgs&, Stream&);
 void softcap(const SoftcapArgs&, Stream&);
+void clamp(const ClampArgs&, Stream&);
+void row_cutoff(const RowCutoffArgs&, Stream&);
+void scale_columns(const ScaleColumnsArgs&, Stream&);
+void match_rms(const MatchRmsArgs&, Stream&);
+void position_growth(const PositionGrowthArgs&, Stream&);
+void unfold_rows(const UnfoldRowsArgs&, Stream&);
 void gather_rows(const GatherRowsArgs&, Stream&);
 
 }  // namespace transom::cuda
