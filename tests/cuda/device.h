@@ -134,6 +134,7 @@ inline double rounding(DType t) { return t == DType::kF32 ? 0x1p-24 : t == DType
 inline void expect_close(const Matrix& m, double relative, double magnitude) {
   const std::vector<float> got = m.values(Side::kDevice), want = m.values(Side::kHost);
   for (size_t i = 0; i < got.size(); ++i) {
+    if (got[i] == want[i]) continue;  // beyond F16's range too
     const double allowed = relative * std::max(std::abs(double{want[i]}), magnitude) + 2.1 * rounding(m.type()) * std::abs(want[i]) +
                            (m.type() == DType::kF16 ? 0x1p-24 : 0);
     ASSERT_LE(std::abs(double{got[i]} - want[i]), allowed)

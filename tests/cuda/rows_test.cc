@@ -214,6 +214,15 @@ TEST_F(CudaRows, RowsThatFewModelsNeed) {
       expect_close(whole, 1e-6, 1.0);
       expect_close(matched, 4e-6, 3.0);
     }
+  const Matrix weights = Matrix(DType::kF32, 3, 2).fill(random), x = Matrix(DType::kBF16, 6, 70).fill(random);
+  const Array<int32_t> order({5, 1, 0, 4, 2, 3});
+  for (const bool ordered : {false, true}) {
+    Matrix y(DType::kF32, 3, 70);
+    both([&](const Kernels& k, Side s, Stream& st) {
+      k.combine_rows({.x = x.on(s), .positions = ordered ? order.on(s) : nullptr, .weights = weights.on(s), .y = y.on(s)}, st);
+    });
+    expect_close(y, 1e-6, 1.0);
+  }
   const Array<int32_t> positions({0, 8, 15, 16, 47, 100000});
   for (const bool steps : {false, true}) {
     Matrix y(DType::kF32, 6, 1);

@@ -98,6 +98,7 @@ const Kernels& cuda_kernels() {
       .position_growth = cuda::position_growth,
       .unfold_rows = cuda::unfold_rows,
       .gather_rows = cuda::gather_rows,
+      .combine_rows = cuda::combine_rows,
   };
   cuda::require_device();
   return table;

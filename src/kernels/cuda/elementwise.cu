@@ -80,6 +80,15 @@ __global__ void gather_rows_kernel(const GatherRowsArgs a) {
   if (c < a.y.cols) store(a.y, t, c, load(a.x, a.rows[t], c));
 }
 
+__global__ void combine_rows_kernel(const CombineRowsArgs a) {
+  const int64_t t = element_row(), c = element_column();
+  if (c >= a.y.cols) return;
+  float sum = 0.f;
+  for (int64_t j = 0, p = t * a.weights.cols; j < a.weights.cols; ++j, ++p)
+    sum = fmaf(load(a.weights, t, j), load(a.x, a.positions ? a.positions[p] : p, c), sum);
+  store(a.y, t, c, sum);
+}
+
 template <class Args>
 void launch(void (*kernel)(const Args), const Args& a, Stream& s, const char* op) {
   if (a.y.rows == 0 || a.y.cols == 0) return;
@@ -127,6 +136,11 @@ void unfold_rows(const UnfoldRowsArgs& a, Stream& s) {
 void gather_rows(const GatherRowsArgs& a, Stream& s) {
   expect_activations("gather_rows", {a.x.dtype, a.y.dtype});
   launch(gather_rows_kernel, a, s, "gather_rows");
+}
+
+void combine_rows(const CombineRowsArgs& a, Stream& s) {
+  expect_activations("combine_rows", {a.x.dtype, a.weights.dtype, a.y.dtype});
+  launch(combine_rows_kernel, a, s, "combine_rows");
 }
 
 }  // namespace transom::cuda

@@ -41,5 +41,6 @@ void match_rms(const MatchRmsArgs&, Stream&);
 void position_growth(const PositionGrowthArgs&, Stream&);
 void unfold_rows(const UnfoldRowsArgs&, Stream&);
 void gather_rows(const GatherRowsArgs&, Stream&);
+void combine_rows(const CombineRowsArgs&, Stream&);
 
 }  // namespace transom::cuda
