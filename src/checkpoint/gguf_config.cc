@@ -1,6 +1,7 @@
 // gguf_config: see gguf_config.h.
 #include "checkpoint/gguf_config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -38,20 +39,28 @@ class Translator {
   }
   void present(std::string_view tensor, std::string_view to) { config[std::string(to)] = source_.find(tensor) != nullptr; }
   void rows(std::string_view tensor, std::string_view to) {
-    const TensorEntry& e = source_.at(tensor);
-    config[std::string(to)] = e.shape.empty() ? 1 : e.shape[0];
+    const TensorEntry* e = source_.find(tensor);
+    config[std::string(to)] = !e ? 0 : e->shape.empty() ? 1 : e->shape[0];
   }
   std::optional<int64_t> integer(const char* key) { return gguf_.find_i64(take(key)); }
   std::optional<double> number(const char* key) { return gguf_.find_f64(take(key)); }
   std::string text(const char* key) { return std::string(gguf_.find_str(take(key)).value_or("")); }
 
-  void model() {
+  // A number, or one for each layer.
+  void integers(std::string_view key, std::string_view to) {
+    const GgufValue* v = gguf_.find(arch_ + "." + std::string(key));
+    if (v && v->type == GgufType::kArray) value(key, to);
+    else integer(std::string(key).c_str(), std::string(to).c_str());
+  }
+
+  // `same_values`: values have the keys' head size.
+  void model(bool same_values) {
     integer("context_length", "max_position_embeddings");
     integer("embedding_length", "hidden_size");
     integer("block_count", "num_hidden_layers");
-    integer("feed_forward_length", "intermediate_size");
+    integers("feed_forward_length", "intermediate_size");
     integer("attention.head_count", "num_attention_heads");
-    integer("attention.head_count_kv", "num_key_value_heads");
+    integers("attention.head_count_kv", "num_key_value_heads");
     number("attention.layer_norm_rms_epsilon", "rms_norm_eps");
     number("rope.freq_base", "rope_theta");
     const TensorEntry& embedding = source_.at("token_embd.weight");
@@ -60,7 +69,7 @@ class Translator {
     config["vocab_size"] = embedding.shape[0];
     config["tie_word_embeddings"] = source_.find("output.weight") == nullptr;
     take("vocab_size");
-    head_size();
+    head_size(same_values);
     rope_scaling();
   }
 
@@ -86,12 +95,12 @@ class Translator {
   }
 
   // What heads have in common, and how much of them is rotated.
-  void head_size() {
+  void head_size(bool same_values) {
     const int64_t heads = config.value("num_attention_heads", int64_t{0}), hidden = config.value("hidden_size", int64_t{0});
     const int64_t head = integer("attention.key_length").value_or(heads > 0 ? hidden / heads : 0);
     if (head <= 0) return;  // the family says what is missing
     config["head_dim"] = head;
-    if (const auto v = integer("attention.value_length"); v && *v != head)
+    if (const auto v = integer("attention.value_length"); v && *v != head && same_values)
       fail(Code::kUnsupported, source_.path(), "expected {}.attention.value_length to be the head size {}, got {}", arch_, head, *v);
     const auto rotated = integer("rope.dimension_count");
     if (!rotated || *rotated == head) return;
@@ -141,7 +150,7 @@ class Translator {
 Json gguf_config(const TensorSource& source, const GgufNames& names) {
   CHECK(source.gguf());
   Translator t(source, std::string(source.gguf()->str("general.architecture")));
-  t.model();
+  t.model(std::none_of(names.keys.begin(), names.keys.end(), [](const auto& key) { return key.first == "attention.value_length"; }));
   for (const auto& [key, name] : names.keys) t.value(key, name);
   for (const auto& [tensor, name] : names.present) t.present(tensor, name);
   for (const auto& [tensor, name] : names.rows) t.rows(tensor, name);

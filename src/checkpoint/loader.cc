@@ -56,6 +56,8 @@ void check_shape(const Param& p, const TensorEntry& e, int64_t size, const Place
     shape[1] *= shape[2];
     shape.pop_back();
   }
+  const int64_t grouped = shape.size() == 2 && p.kind == ParamKind::kVector && p.rows == 1 ? shape[0] * shape[1] : 0;
+  if (grouped > 0 && place.slab < 0) shape = {grouped};  // a norm's weight, group by group
   if (without_ones(shape) != without_ones(want))
     fail(Code::kCorrupt, source.path(), "expected shape {}, got {} ({})", shape_text(want), shape_text(e.shape), e.name);
   if (!can_dequantize(e.dtype))
@@ -64,6 +66,28 @@ void check_shape(const Param& p, const TensorEntry& e, int64_t size, const Place
     fail(Code::kUnsupported, source.path(), "expected whole numbers of a transposed matrix, got {} ({})", name(e.dtype), e.name);
   if (p.unit_rows && info(e.dtype).block != 1)
     fail(Code::kUnsupported, source.path(), "expected whole numbers of a matrix whose rows are normalized, got {} ({})", name(e.dtype), e.name);
+}
+
+// The binding of a matrix that lies in several tensors; nullopt when there is none of them.
+std::optional<Binding> bind_joined(Param& p, const Place& place, const TensorSource& source) {
+  Binding b{.param = &p};
+  const int64_t heads = p.rows / p.split.unit;
+  int64_t rows = 0;
+  for (const Joined::Part& part : place.joined) {
+    const TensorEntry* e = source.find(part.tensor);
+    if (!e) return std::nullopt;
+    const bool right = e->shape.size() == 3 && e->shape[0] == heads && e->shape[part.transposed ? 1 : 2] == p.cols;
+    if (!right || !can_dequantize(e->dtype))
+      fail(Code::kCorrupt, source.path(), "expected numbers for {} heads and {} columns, got {} {} ({})", heads, p.cols, name(e->dtype),
+           shape_text(e->shape), e->name);
+    rows += e->shape[part.transposed ? 2 : 1];
+    b.joined.emplace_back(e, part.transposed);
+  }
+  if (b.joined.empty()) return std::nullopt;
+  if (rows != p.split.unit)
+    fail(Code::kCorrupt, source.path(), "expected {} rows of each head, got {} ({})", p.split.unit, rows, place.joined.front().tensor);
+  b.entry = b.joined.front().first;
+  return b;
 }
 
 // Which rows of the tensor at `place` are those of `p`.
@@ -167,6 +191,11 @@ Bindings bind_params(ParamTable& params, const TensorSource& source, const Rules
       continue;
     }
     const TensorEntry* e = find_entry(source, place.tensor, prefix);
+    if (std::optional<Binding> b = e ? std::nullopt : bind_joined(p, place, source)) {
+      for (const auto& [part, transposed] : b->joined) used.insert(part);
+      out.rows.push_back(std::move(*b));
+      continue;
+    }
     if (!e && (p.tied || p.optional || p.computed)) continue;
     if (!e) {
       if (missing.empty() || missing.back() != place.tensor) missing.push_back(place.tensor);
@@ -174,7 +203,8 @@ Bindings bind_params(ParamTable& params, const TensorSource& source, const Rules
     }
     used.insert(e);
     if (place.slab >= 0) slabs[e] = std::max(slabs[e], place.slab + 1);
-    const Binding b = bind(params, p, *e, place, rules.offset(p.name), source);
+    Binding b = bind(params, p, *e, place, rules.offset(p.name), source);
+    b.negative_exp = rules.stores_negative_exp(p.name);
     if (p.tied && tied_is_shared(p, *e, source, rules, prefix, out.warnings)) continue;
     out.rows.push_back(b);
   }
@@ -208,7 +238,12 @@ StoredBytes stored_bytes(const Binding& b) {
 }
 
 bool in_place(const Binding& b) {
-  return b.param->kind != ParamKind::kVector && b.run == 0 && !b.transposed && !b.param->unit_rows;
+  return b.param->kind != ParamKind::kVector && b.run == 0 && !b.transposed && !b.param->unit_rows && b.joined.empty();
+}
+
+DType value_type(const Binding& b) {
+  if (b.param->kind == ParamKind::kVector) return DType::kF32;
+  return b.joined.empty() || info(b.entry->dtype).block == 1 ? b.entry->dtype : DType::kF16;
 }
 
 std::string stored_as(const Binding& b) { return b.quantized ? b.quantized->format : std::string(name(b.entry->dtype)); }
@@ -216,7 +251,30 @@ std::string stored_as(const Binding& b) { return b.quantized ? b.quantized->form
 int64_t value_bytes(const Binding& b) {
   const Param& p = *b.param;
   if (b.quantized) return b.quantized->bytes() * p.rows / b.stored_rows;
-  return p.kind == ParamKind::kVector ? static_cast<int64_t>(sizeof(float)) * size_of(p) : p.rows * row_bytes(b.entry->dtype, p.cols);
+  return p.kind == ParamKind::kVector ? static_cast<int64_t>(sizeof(float)) * size_of(p) : p.rows * row_bytes(value_type(b), p.cols);
+}
+
+void copy_joined(const Binding& b, std::span<const std::byte* const> stored, std::byte* to) {
+  const Param& p = *b.param;
+  const DType type = value_type(b);
+  const int64_t bytes = row_bytes(type, p.cols);
+  std::vector<float> row(p.cols);
+  int64_t first = 0;  // of the part's rows in each head
+  for (size_t i = 0; i < b.joined.size(); ++i) {
+    const auto& [e, transposed] = b.joined[i];
+    const int64_t stored_rows = e->shape[1], stored_cols = e->shape[2], rows = transposed ? stored_cols : stored_rows;
+    const int64_t stored_bytes = row_bytes(e->dtype, stored_cols);
+    std::vector<float> part(stored_rows * stored_cols);
+    for (int64_t head = 0; head < e->shape[0]; ++head) {
+      for (int64_t r = 0; r < stored_rows; ++r)
+        dequantize_row(e->dtype, stored[i] + (head * stored_rows + r) * stored_bytes, &part[r * stored_cols], stored_cols);
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t c = 0; c < p.cols; ++c) row[c] = transposed ? part[c * rows + r] : part[r * p.cols + c];
+        quantize_row(type, row.data(), to + (head * p.split.unit + first + r) * bytes, p.cols);
+      }
+    }
+    first += rows;
+  }
 }
 
 void copy_value(const Binding& b, const std::byte* stored, std::byte* to) {
@@ -228,7 +286,8 @@ void copy_value(const Binding& b, const std::byte* stored, std::byte* to) {
     std::vector<float> all(b.stored_rows ? b.stored_rows : size_of(p));
     dequantize_row(type, stored, all.data(), static_cast<int64_t>(all.size()));
     for (int64_t i = 0; i < size_of(p); ++i) {
-      const auto value = static_cast<float>(all[row_of(i)] + b.offset);
+      const double stored_value = all[row_of(i)] + b.offset;
+      const auto value = static_cast<float>(b.negative_exp ? std::log(-stored_value) : stored_value);
       std::memcpy(to + i * sizeof value, &value, sizeof value);
     }
     return;
@@ -298,8 +357,14 @@ Weight load_weight(const Binding& b) {
     return w;
   }
   const std::shared_ptr<std::byte> memory = host_memory(value_bytes(b));
-  copy_value(b, stored, memory.get());
-  const DType type = p.kind == ParamKind::kVector ? DType::kF32 : b.entry->dtype;
+  if (b.joined.empty()) {
+    copy_value(b, stored, memory.get());
+  } else {
+    std::vector<const std::byte*> parts;
+    for (const auto& [e, transposed] : b.joined) parts.push_back(TensorSource::data(*e).data());
+    copy_joined(b, parts, memory.get());
+  }
+  const DType type = value_type(b);
   w.view = {memory.get(), type, p.rows, p.cols, row_bytes(type, p.cols)};
   w.owner = memory;
   return w;

@@ -3,6 +3,7 @@
 // F32). The streamer uses the same bindings, one block at a time.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,8 @@ struct Binding {
   int64_t slab = 0;         // bytes from the tensor's start to the matrix that the rows belong to
   int64_t stored_rows = 0;  // of that matrix, all parameters in it together; 0: the parameter's own
   bool transposed = false;
+  bool negative_exp = false;  // a vector that is stored as -exp of its values
+  std::vector<std::pair<const TensorEntry*, bool>> joined;  // the tensors that make it up and whether they are transposed; `entry` is the first
 };
 
 // The bytes of the tensor that hold the value, and perhaps other values.
@@ -39,10 +42,13 @@ struct StoredBytes {
 StoredBytes stored_bytes(const Binding& b);
 // True when these bytes are the value: a matrix or table whose rows lie one after the other, as they are.
 bool in_place(const Binding& b);
-// Bytes of the value: a matrix or table as stored, a vector as F32.
+// The value's type: a matrix's or table's as stored (F16 where quantized rows are joined), a vector's F32.
+DType value_type(const Binding& b);
 int64_t value_bytes(const Binding& b);
 // The value, made from the stored bytes.
 void copy_value(const Binding& b, const std::byte* stored, std::byte* to);
+// The value of a joined matrix, made from its tensors' bytes.
+void copy_joined(const Binding& b, std::span<const std::byte* const> stored, std::byte* to);
 
 struct Bindings {
   std::vector<Binding> rows;  // tied parameters that share another's weight have none

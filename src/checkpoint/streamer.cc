@@ -131,6 +131,9 @@ class Streamer final : public Residency {
   }
 
   void plan(const Binding& b) {
+    for (size_t i = 0; i < b.joined.size(); ++i)
+      plan(b, *b.joined[i].first, {0, static_cast<uint64_t>(TensorSource::data(*b.joined[i].first).size())}, i);
+    if (!b.joined.empty()) return;
     if (!b.quantized) return plan(b, *b.entry, stored_bytes(b), 0);
     for (size_t i = 0; i < Coded::kParts; ++i)
       if (const QuantizedWeight::Part& part = b.quantized->parts[i]; part.entry) plan(b, *part.entry, {part.offset, part.size}, i);
@@ -220,6 +223,12 @@ class Streamer final : public Residency {
     }
   }
 
+  static void point(const Binding& b, const std::byte* value) {
+    const Param& p = *b.param;
+    const DType type = value_type(b);
+    b.param->weight.view = {value, type, p.rows, p.cols, row_bytes(type, p.cols)};
+  }
+
   // Points the block's parameters at the slot's memory, or at copies of what has to be rearranged or, for vectors, converted.
   void point(int32_t block, const Slot& s) {
     const auto room = [](const Binding& b) { return (copied_bytes(b) + 63) / 64 * 64; };
@@ -229,25 +238,30 @@ class Streamer final : public Residency {
     std::shared_ptr<std::byte>& copies = copies_[block];
     if (!copies) copies = host_memory(static_cast<size_t>(bytes));
     std::byte* next = copies.get();
-    std::map<const Binding*, std::array<const std::byte*, Coded::kParts>> quantized;
+    std::map<const Binding*, std::array<const std::byte*, Coded::kParts>> in_parts;
     for (const Extent& e : extents_[block])
       for (const Piece& piece : e.pieces) {
         const Binding& b = *piece.binding;
         const std::byte* stored = s.memory.get() + e.at + (piece.begin - e.aligned);
-        if (b.quantized) {
-          quantized[&b][piece.part] = stored;
+        if (b.quantized || !b.joined.empty()) {
+          in_parts[&b][piece.part] = stored;
           continue;
         }
         if (!in_place(b)) {
           copy_value(b, stored, next);
           stored = std::exchange(next, next + room(b));
         }
-        const Param& p = *b.param;
-        const DType type = p.kind == ParamKind::kVector ? DType::kF32 : b.entry->dtype;
-        b.param->weight.view = {stored, type, p.rows, p.cols, row_bytes(type, p.cols)};
+        point(b, stored);
       }
-    for (const auto& [b, parts] : quantized)
-      b->param->weight.view = quantized_view(*b, parts, coded_[b], std::exchange(next, next + room(*b)));
+    for (const auto& [b, parts] : in_parts) {
+      std::byte* own = std::exchange(next, next + room(*b));
+      if (b->quantized) {
+        b->param->weight.view = quantized_view(*b, parts, coded_[b], own);
+      } else {
+        copy_joined(*b, parts, own);
+        point(*b, own);
+      }
+    }
   }
 
   std::map<std::string, std::unique_ptr<DirectFile>> files_;

@@ -46,7 +46,13 @@ void identify(Model::Impl& m) {
   std::vector<std::string> names;
   if (source.gguf()) {
     const std::string_view said = source.gguf()->str("general.architecture");
-    const auto has = [&](std::string_view key) { return source.gguf()->has(fmt::format("{}.{}", said, key)); };
+    // A key that does not say no, or a tensor of any layer.
+    const auto has = [&](std::string_view key) {
+      const std::string full = fmt::format("{}.{}", said, key);
+      if (const GgufValue* v = source.gguf()->find(full)) return v->type != GgufType::kBool || *source.gguf()->find_bool(full);
+      return std::any_of(source.entries().begin(), source.entries().end(),
+                         [&](const TensorEntry& e) { return match_pattern(fmt::format("blk.*.{}", key), e.name).has_value(); });
+    };
     const std::string_view name = architecture_of_gguf(said, has);
     names = {std::string(name.empty() ? said : name)};
   } else {
@@ -193,7 +199,7 @@ Model Model::load(const std::string& path, const ModelOptions& options) {
   if (const int64_t n = m->network->limits().positions; n > 0) m->context_length = std::min(m->context_length, n);
   const std::unique_ptr<const Quantization> quantization = m->source->gguf() ? nullptr : read_quantization(config);
   check_unread(config, *m);
-  if (m->family.config_rules) m->family.rules += m->family.config_rules(config);
+  if (m->family.config_rules) (m->source->gguf() ? m->family.gguf.rules : m->family.rules) += m->family.config_rules(config);
   m->bindings = bind_params(m->params, *m->source, m->source->gguf() ? m->family.gguf.rules : m->family.rules,
                             m->family.base_prefix, {.allow_unused = options.allow_unused_tensors, .quantization = quantization.get()});
   std::move(m->bindings.warnings.begin(), m->bindings.warnings.end(), std::back_inserter(m->warnings));

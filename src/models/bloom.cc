@@ -16,6 +16,13 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   return pre_norm_decoder(root, p);
 }
 
+Rules gguf_rules() {
+  Rules rules = gguf_fused_qkv();
+  rules += {Rename{"model.embed_norm.*", "token_embd_norm.*"}};
+  rules += gguf_decoder_rules();
+  return rules;
+}
+
 }  // namespace
 
 Family bloom_family() {
@@ -30,7 +37,7 @@ Family bloom_family() {
                     Rename{"model.layers.*.mlp.up_proj.*", "transformer.h.*.mlp.dense_h_to_4h.*"},
                     Rename{"model.layers.*.mlp.down_proj.*", "transformer.h.*.mlp.dense_4h_to_h.*"},
                     Rename{"model.layers.*.**", "transformer.h.*.**"}},
-          .gguf = {},
+          .gguf = {.rules = gguf_rules(), .keys = {{"attention.layer_norm_epsilon", "layer_norm_epsilon"}}},
           .base_prefix = "transformer",
           .config_keys = decoder_keys({"layer_norm_epsilon", "apply_residual_connection_post_layernorm"}),
           .config_aliases = {{"n_embed", "hidden_size"}, {"n_head", "num_attention_heads"}, {"n_layer", "num_hidden_layers"},

@@ -26,6 +26,21 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   return pre_norm_decoder(root, p);
 }
 
+void adjust_gguf(Json& config) {
+  config["multi_query_attention"] = true;
+  config["multi_query_group_num"] = config.value("num_key_value_heads", 0);
+  config["rope_ratio"] = config.value("rope_theta", 10000.0) / 10000;
+  config["layernorm_epsilon"] = config.value("rms_norm_eps", 1e-5);
+  for (const char* key : {"num_key_value_heads", "rope_theta", "rms_norm_eps", "partial_rotary_factor"}) config.erase(key);
+}
+
+GgufNames gguf() {
+  Rules rules = gguf_fused_qkv();
+  rules += gguf_fused_gate_up();
+  rules += gguf_decoder_rules();
+  return {.rules = std::move(rules), .present = {{"blk.0.attn_qkv.bias", "add_qkv_bias"}}, .adjust = adjust_gguf};
+}
+
 }  // namespace
 
 Family chatglm_family() {
@@ -40,7 +55,7 @@ Family chatglm_family() {
                     Rename{"model.layers.*.mlp.down_proj.*", "transformer.encoder.layers.*.mlp.dense_4h_to_h.*"},
                     Rename{"model.layers.*.**", "transformer.encoder.layers.*.**"},
                     Drop{"transformer.rotary_pos_emb.inv_freq"}},  // without rope_ratio
-          .gguf = {},
+          .gguf = gguf(),
           .base_prefix = "transformer",
           .config_keys = decoder_keys({"layernorm_epsilon", "multi_query_attention", "multi_query_group_num", "add_qkv_bias", "add_bias_linear",
                                        "rmsnorm", "post_layer_norm", "rope_ratio", "quantization_bit"}),

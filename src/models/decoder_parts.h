@@ -48,6 +48,9 @@ GgufNames granite_gguf(Rules rules);
 // The config keys that decoder_parts reads, and `more`.
 std::vector<std::string_view> decoder_keys(std::initializer_list<std::string_view> more = {});
 
+// For hybrids, of which GGUF gives the kv heads layer by layer, 0 where there is no attention: layer_types of these names.
+void gguf_layer_types(Json& config, std::string_view attention, std::string_view other);
+
 // The same rotation, of adjacent pairs.
 std::shared_ptr<const nn::RopeSpec> interleaved(const nn::RopeSpec& rope);
 

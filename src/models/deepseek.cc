@@ -42,11 +42,17 @@ std::unique_ptr<nn::Network> build_v32(const Config& c, const Scope& root) {
   return latent_decoder(c, root, p, attention, grouped_moe_spec(c, p, {.groups = 8, .top_groups = 4, .scale = 2.5}), 3);
 }
 
+// V2's experts are chosen from the best groups where there are several.
+void adjust_v2_gguf(Json& config) {
+  gguf_latent(config);
+  config["topk_method"] = config["n_group"] == 1 ? "greedy" : "group_limited_greedy";
+}
+
 Family family_of(std::unique_ptr<nn::Network> (*build)(const Config&, const Scope&), Rules rules = {}) {
   return {.build = build,
           .rules = std::move(rules),
           .config_rules = without_prediction_layers,
-          .gguf = {},
+          .gguf = latent_gguf(),
           .base_prefix = "model",
           .config_keys = latent_keys({"mlp_bias", "index_topk", "index_head_dim", "index_n_heads", "layer_types"}),
           .config_aliases = {{"n_routed_experts", "num_experts"}}};
@@ -54,8 +60,21 @@ Family family_of(std::unique_ptr<nn::Network> (*build)(const Config&, const Scop
 
 }  // namespace
 
-Family deepseek_v2_family() { return family_of(build_v2); }
+Family deepseek_v2_family() {
+  Family f = family_of(build_v2);
+  f.gguf.adjust = adjust_v2_gguf;
+  return f;
+}
+
 Family deepseek_v3_family() { return family_of(build_v3); }
-Family deepseek_v32_family() { return family_of(build_v32, {Drop{"model.layers.*.self_attn.indexer.**"}}); }
+
+Family deepseek_v32_family() {
+  Family f = family_of(build_v32, {Drop{"model.layers.*.self_attn.indexer.**"}});
+  f.gguf.rules += {Drop{"blk.*.indexer.**"}};
+  const GgufNames::Names indexer = {{"attention.indexer.top_k", "index_topk"}, {"attention.indexer.head_count", "index_n_heads"},
+                                    {"attention.indexer.key_length", "index_head_dim"}};
+  f.gguf.keys.insert(f.gguf.keys.end(), indexer.begin(), indexer.end());
+  return f;
+}
 
 }  // namespace transom

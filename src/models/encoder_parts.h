@@ -26,10 +26,11 @@ EncoderParts encoder_parts(const Config& c, const char* act = "gelu");
 // The config keys that encoder_parts reads, and `more`.
 std::vector<std::string_view> encoder_keys(std::initializer_list<std::string_view> more = {});
 
-// The encoder with PostNorm layers under BERT's names, below root / "encoder.layer".
-// GGUF's names of bert_encoder's parameters.
+// GGUF's names of bert_encoder's parameters, and all of it of families whose layers have other names.
 Rules gguf_encoder_rules();
+GgufNames modernbert_gguf(), nomic_bert_gguf();
 
+// The encoder with PostNorm layers under BERT's names, below root / "encoder.layer".
 std::unique_ptr<nn::Encoder> bert_encoder(const Scope& root, const EncoderParts& parts);
 
 // The names and shape of what comes before a head's output; sizes, label counts and norm are filled in by encoder_head.

@@ -40,7 +40,12 @@ Family ernie4_5_moe_family() {
           .rules = {Rename{"model.layers.*.mlp.gate.e_score_correction_bias", "model.layers.*.mlp.moe_statics.e_score_correction_bias"},
                     // prediction of further tokens
                     Drop{"model.mtp_block.**"}, Drop{"model.mtp_emb_norm.**"}, Drop{"model.mtp_hidden_norm.**"}, Drop{"model.mtp_linear_proj.**"}},
-          .gguf = {},
+          .gguf = {.rules = gguf_moe_rules(),
+                   .keys = gguf_moe_keys({{"expert_shared_count", "moe_num_shared_experts"},
+                                          {"expert_shared_feed_forward_length", ""},
+                                          {"leading_dense_block_count", "moe_layer_start_index"},
+                                          {"interleave_moe_layer_step", "moe_layer_interval"}}),
+                   .present = {{"blk.0.attn_q.bias", "use_bias"}}},
           .base_prefix = "model",
           .config_keys = moe_keys({"use_bias", "moe_intermediate_size", "moe_num_experts", "moe_k", "moe_num_shared_experts",
                                    "moe_layer_start_index", "moe_layer_end_index", "moe_layer_interval", "moe_norm_min"}),

@@ -35,6 +35,25 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   return d;
 }
 
+// By the number of norms and of key heads.
+void adjust_gguf(Json& config) {
+  const bool two = config.value("two_norms", false);
+  config["new_decoder_architecture"] = two || config.value("num_key_value_heads", 1) > 1;
+  config["num_ln_in_parallel_attn"] = two ? 2 : 1;
+  config.erase("two_norms");
+}
+
+GgufNames gguf() {
+  Rules rules = gguf_fused_qkv();
+  rules += {Rename{"model.layers.*.ln_mlp.*", "blk.*.attn_norm.*"}, Rename{"model.layers.*.ln_attn.*", "blk.*.attn_norm_2.*"}};
+  rules += gguf_decoder_rules();
+  return {.rules = std::move(rules),
+          .keys = {{"attention.layer_norm_epsilon", "layer_norm_epsilon"}, {"tensor_data_layout", ""}},
+          .present = {{"blk.0.attn_norm_2.weight", "two_norms"}, {"blk.0.attn_qkv.bias", "bias"}},
+          .rows = {{"blk.0.ffn_up.weight", "intermediate_size"}},
+          .adjust = adjust_gguf};
+}
+
 }  // namespace
 
 Family falcon_family() {
@@ -48,7 +67,7 @@ Family falcon_family() {
                     Rename{"model.layers.*.mlp.up_proj.*", "transformer.h.*.mlp.dense_h_to_4h.*"},
                     Rename{"model.layers.*.mlp.down_proj.*", "transformer.h.*.mlp.dense_4h_to_h.*"},
                     Rename{"model.layers.*.**", "transformer.h.*.**"}},
-          .gguf = {},
+          .gguf = gguf(),
           .base_prefix = "transformer",
           .config_keys = decoder_keys({"layer_norm_epsilon", "activation", "alibi", "new_decoder_architecture", "multi_query", "parallel_attn",
                                        "bias", "num_ln_in_parallel_attn"}),

@@ -1,6 +1,7 @@
 // Falcon-H1 (TII 2025; transformers modeling_falcon_h1): in every layer Mamba 2 and attention read the same norm, side by side;
 // multipliers on most of what flows (muP).
 #include "models/mamba_parts.h"
+#include "models/moe_parts.h"
 
 namespace transom {
 namespace {
@@ -63,12 +64,22 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   return d;
 }
 
+Rules gguf_rules() {
+  Rules rules = gguf_mamba_rules("mamba");
+  rules += {Rename{"model.layers.*.pre_ff_layernorm.weight", "blk.*.ffn_norm"}};
+  rules += gguf_moe_rules("feed_forward");
+  return rules;
+}
+
 }  // namespace
 
 Family falcon_h1_family() {
   return {.build = build,
           .rules = {Rename{"model.norm.*", "model.final_layernorm.*"}},
-          .gguf = {},
+          .gguf = {.rules = gguf_rules(),  // the weights are stored with the multipliers in them
+                   .keys = gguf_hybrid_mamba2_keys({}),
+                   .present = {{"blk.0.ssm_norm.weight", "mamba_rms_norm"}},
+                   .adjust = [](Json& config) { config["mamba_norm_before_gate"] = false; }},
           .base_prefix = "model",
           .config_keys = hybrid_mamba2_keys({"mlp_bias", "projectors_bias", "mamba_d_ssm", "mamba_rms_norm", "mamba_norm_before_gate",
                                              "embedding_multiplier", "lm_head_multiplier", "mlp_multipliers", "key_multiplier",

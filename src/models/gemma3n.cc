@@ -102,7 +102,7 @@ void adjust(Json& config) { join_repeated(config, "intermediate_size"); }
 Family gemma3n_family() {
   return {.build = build,
           .rules = gemma_rules(),
-          .gguf = {},
+          .gguf = gemma3n_gguf(),
           .base_prefix = "language_model",
           .config_keys = decoder_keys({"rms_norm_eps", "hidden_activation", "attention_bias", "sliding_window", "layer_types",
                                        "final_logit_softcapping", "vocab_size_per_layer_input", "hidden_size_per_layer_input",

@@ -105,7 +105,7 @@ Rules rules() {
 Family gemma4_family() {
   return {.build = build,
           .rules = rules(),
-          .gguf = {},
+          .gguf = gemma4_gguf(),
           .base_prefix = "language_model",
           .config_keys = decoder_keys({"rms_norm_eps", "hidden_activation", "attention_bias", "sliding_window", "layer_types", "per_layer_config",
                                        "final_logit_softcapping", "use_bidirectional_attention", "vocab_size_per_layer_input",

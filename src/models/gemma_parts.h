@@ -22,6 +22,10 @@ class SharedKeys {
 // Published checkpoints hold the other modalities, and projections that the layers with shared keys do not use.
 Rules gemma_rules();
 
+// GGUF's names of their layers, and of the families' keys.
+Rules gguf_per_layer_rules();
+GgufNames gemma3n_gguf(), gemma4_gguf();
+
 // Makes one number of a list that repeats it.
 void join_repeated(Json& config, const char* key);
 

@@ -1,5 +1,5 @@
 // GGUF's tensor names for plain decoders (the GGUF specification's standardized names), over Hugging Face's.
-#include "models/encoder_parts.h"
+#include "models/decoder_parts.h"
 
 namespace transom {
 
@@ -23,23 +23,6 @@ Rules gguf_decoder_rules() {
   };
 }
 
-Rules gguf_encoder_rules() {
-  return {
-      Rename{"embeddings.word_embeddings.*", "token_embd.*"},
-      Rename{"embeddings.position_embeddings.*", "position_embd.*"},
-      Rename{"embeddings.token_type_embeddings.*", "token_types.*"},
-      Rename{"embeddings.LayerNorm.*", "token_embd_norm.*"},
-      Rename{"encoder.layer.*.attention.self.query.*", "blk.*.attn_q.*"},
-      Rename{"encoder.layer.*.attention.self.key.*", "blk.*.attn_k.*"},
-      Rename{"encoder.layer.*.attention.self.value.*", "blk.*.attn_v.*"},
-      Rename{"encoder.layer.*.attention.output.dense.*", "blk.*.attn_output.*"},
-      Rename{"encoder.layer.*.attention.output.LayerNorm.*", "blk.*.attn_output_norm.*"},
-      Rename{"encoder.layer.*.intermediate.dense.*", "blk.*.ffn_up.*"},
-      Rename{"encoder.layer.*.output.dense.*", "blk.*.ffn_down.*"},
-      Rename{"encoder.layer.*.output.LayerNorm.*", "blk.*.layer_output_norm.*"},
-  };
-}
-
 Rules gguf_sandwich_rules() {
   Rules rules = {Rename{"model.layers.*.post_attention_layernorm.*", "blk.*.post_attention_norm.*"},
                  Rename{"model.layers.*.pre_feedforward_layernorm.*", "blk.*.ffn_norm.*"},
@@ -55,6 +38,17 @@ Rules gguf_fused_qkv() {
 }
 
 Rules gguf_fused_gate_up() { return {Fused{"blk.*.ffn_up.*", {"model.layers.*.mlp.gate_proj.*", "model.layers.*.mlp.up_proj.*"}}}; }
+
+void gguf_layer_types(Json& config, std::string_view attention, std::string_view other) {
+  const Json heads = config["num_key_value_heads"];
+  if (!heads.is_array()) return;
+  config["layer_types"] = Json::array();
+  config["num_key_value_heads"] = 0;
+  for (const Json& n : heads) {
+    config["layer_types"].push_back(n > 0 ? attention : other);
+    if (n > 0) config["num_key_value_heads"] = n;
+  }
+}
 
 void gguf_rows_in_pairs(Json& config) { config["rope_interleaved"] = true; }
 

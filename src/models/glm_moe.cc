@@ -31,11 +31,20 @@ std::unique_ptr<nn::Network> build_dots(const Config& c, const Scope& root) {
                           some_sparse(p, moe, sparse_layers_after(c, p.layers, 0)));
 }
 
-Family family_of(std::unique_ptr<nn::Network> (*build)(const Config&, const Scope&), std::vector<std::string_view> keys) {
+GgufNames glm_gguf() {
+  Rules rules = {Rename{"model.layers.*.post_attention_layernorm.*", "blk.*.post_attention_norm.*"}};
+  rules += gguf_moe_rules();
+  return {.rules = std::move(rules),
+          .keys = gguf_grouped_moe_keys(),
+          .present = {{"blk.0.attn_q.bias", "attention_bias"}, {"blk.0.attn_q_norm.weight", "use_qk_norm"}},
+          .adjust = gguf_grouped_moe};
+}
+
+Family family_of(std::unique_ptr<nn::Network> (*build)(const Config&, const Scope&), std::vector<std::string_view> keys, GgufNames gguf) {
   return {.build = build,
           .rules = {},
           .config_rules = without_prediction_layers,
-          .gguf = {},
+          .gguf = std::move(gguf),
           .base_prefix = "model",
           .config_keys = std::move(keys),
           .config_aliases = {{"n_routed_experts", "num_experts"}}};
@@ -43,8 +52,13 @@ Family family_of(std::unique_ptr<nn::Network> (*build)(const Config&, const Scop
 
 }  // namespace
 
-Family glm4_moe_family() { return family_of(build_glm, grouped_moe_keys({"attention_bias", "use_qk_norm", "partial_rotary_factor"})); }
-Family glm4_moe_lite_family() { return family_of(build_glm_lite, latent_keys()); }
-Family dots1_family() { return family_of(build_dots, grouped_moe_keys({"attention_bias", "sliding_window", "max_window_layers", "layer_types"})); }
+Family glm4_moe_family() {
+  return family_of(build_glm, grouped_moe_keys({"attention_bias", "use_qk_norm", "partial_rotary_factor"}), glm_gguf());
+}
+Family glm4_moe_lite_family() { return family_of(build_glm_lite, latent_keys(), {}); }  // converted as DeepSeek V3
+Family dots1_family() {
+  return family_of(build_dots, grouped_moe_keys({"attention_bias", "sliding_window", "max_window_layers", "layer_types"}),
+                   {.rules = gguf_moe_rules(), .keys = gguf_grouped_moe_keys(), .adjust = gguf_grouped_moe});
+}
 
 }  // namespace transom

@@ -31,8 +31,29 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
     return recurrent[i] ? nn::layer<nn::Mamba2>(s / "mamba", m) : nn::layer<nn::Attention>(s / "self_attn", p.attention);
   };
   return mixed_decoder(root, p, mixer, [&](const Scope& s, int64_t) {
-    return sparse ? nn::layer<nn::Moe>(s / "block_sparse_moe", moe) : nn::layer<nn::Mlp>(s / "block_sparse_moe.shared_expert", shared);
+    return sparse ? nn::layer<nn::Moe>(s / "block_sparse_moe", moe) : nn::layer<nn::Mlp>(s / "mlp", shared);
   });
+}
+
+// Which layers attend, by their kv heads; whether these rotate, by a key of another name.
+void adjust_gguf(Json& config) {
+  gguf_layer_types(config, "full_attention", "linear_attention");
+  config["position_embedding_type"] = config.value("rotates", false) ? "rope" : "nope";
+  if (config["position_embedding_type"] == "rope") gguf_rows_in_pairs(config);
+  config.erase("rotates");
+}
+
+GgufNames gguf() {
+  Rules rules = gguf_mamba_rules("mamba");
+  rules += gguf_moe_rules("block_sparse_moe", "router.layer");
+  GgufNames names = granite_gguf(std::move(rules));
+  for (const auto& key : gguf_hybrid_mamba2_keys({{"expert_count", "num_local_experts"}, {"expert_used_count", "num_experts_per_tok"},
+                                                  {"expert_shared_feed_forward_length", "shared_intermediate_size"},
+                                                  {"rope.scaling.finetuned", "rotates"}}))
+    names.keys.push_back(key);
+  names.present = {};
+  names.adjust = adjust_gguf;
+  return names;
 }
 
 }  // namespace
@@ -40,11 +61,12 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
 Family granite_moe_hybrid_family() {
   const std::string layer = "model.layers.*.", moe = layer + "block_sparse_moe.", shared = moe + "shared_expert.";
   Rules rules = granite_moe_rules();
-  rules += {Fused{layer + "shared_mlp.input_linear.weight", {shared + "gate_proj.weight", shared + "up_proj.weight"}},
-            Rename{shared + "down_proj.weight", layer + "shared_mlp.output_linear.weight"}};
+  for (const std::string& scope : {shared, layer + "mlp."})
+    rules += {Fused{layer + "shared_mlp.input_linear.weight", {scope + "gate_proj.weight", scope + "up_proj.weight"}},
+              Rename{scope + "down_proj.weight", layer + "shared_mlp.output_linear.weight"}};
   return {.build = build,
           .rules = rules,
-          .gguf = {},
+          .gguf = gguf(),
           .base_prefix = "model",
           .config_keys = hybrid_mamba2_keys({"num_local_experts", "num_experts_per_tok", "embedding_multiplier", "logits_scaling",
                                              "residual_multiplier", "attention_multiplier", "shared_intermediate_size", "layer_types",

@@ -1,5 +1,7 @@
 // Jamba (Lieber et al. 2024; transformers modeling_jamba): Mamba, every so many layers attention without positions instead, and
 // every so many layers a mixture of experts.
+#include <algorithm>
+
 #include "models/mamba_parts.h"
 #include "models/moe_parts.h"
 
@@ -38,13 +40,38 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   });
 }
 
+// The period and offset of attention, by the layers that have kv heads; of mixtures, which are every second layer, the offset.
+void adjust_gguf(Json& config) {
+  const Json heads = config["num_key_value_heads"];
+  std::vector<int64_t> attends;
+  for (size_t i = 0; heads.is_array() && i < heads.size(); ++i)
+    if (heads[i] > 0) attends.push_back(static_cast<int64_t>(i));
+  gguf_layer_types(config, "attention", "mamba");
+  config.erase("layer_types");
+  config["attn_layer_offset"] = attends.empty() ? 0 : attends[0];
+  config["attn_layer_period"] = attends.size() > 1 ? attends[1] - attends[0] : static_cast<int64_t>(heads.size());
+  config["expert_layer_offset"] = config.value("first_is_mixture", false) ? 0 : 1;
+  config["mamba_expand"] = config.value("mamba_inner", int64_t{0}) / std::max<int64_t>(config.value("hidden_size", int64_t{0}), 1);
+  for (const char* key : {"first_is_mixture", "mamba_inner"}) config.erase(key);
+}
+
+Rules gguf_rules() {
+  Rules rules = gguf_mamba_rules("mamba");
+  rules += gguf_moe_rules("feed_forward", "router");
+  return rules;
+}
+
 }  // namespace
 
 Family jamba_family() {
   return {.build = build,
           .rules = {Rename{"model.norm.*", "model.final_layernorm.*"},
                     Rename{"model.layers.*.post_attention_layernorm.*", "model.layers.*.pre_ff_layernorm.*"}},
-          .gguf = {},
+          .gguf = {.rules = gguf_rules(),
+                   .keys = {{"ssm.conv_kernel", "mamba_d_conv"}, {"ssm.inner_size", "mamba_inner"}, {"ssm.state_size", "mamba_d_state"},
+                            {"ssm.time_step_rank", "mamba_dt_rank"}, {"expert_count", "num_experts"}, {"expert_used_count", "num_experts_per_tok"}},
+                   .present = {{"blk.0.ffn_gate_inp.weight", "first_is_mixture"}},
+                   .adjust = adjust_gguf},
           .base_prefix = "model",
           .config_keys = moe_keys({"attn_layer_period", "attn_layer_offset", "expert_layer_period", "expert_layer_offset", "mamba_d_state",
                                    "mamba_d_conv", "mamba_expand", "mamba_dt_rank", "mamba_conv_bias", "mamba_proj_bias"})};

@@ -32,6 +32,44 @@ std::unique_ptr<nn::Network> latent_decoder(const Config& c, const Scope& root, 
                        some_sparse(p, moe, sparse));
 }
 
+GgufNames latent_gguf() {
+  const std::string a = "model.layers.*.self_attn.";
+  Rules rules = {Rename{a + "q_a_proj.*", "blk.*.attn_q_a.*"},
+                 Rename{a + "q_a_layernorm.*", "blk.*.attn_q_a_norm.*"},
+                 Rename{a + "q_b_proj.*", "blk.*.attn_q_b.*"},
+                 Rename{a + "kv_a_proj_with_mqa.*", "blk.*.attn_kv_a_mqa.*"},
+                 Rename{a + "kv_a_layernorm.*", "blk.*.attn_kv_a_norm.*"},
+                 Rename{a + "kv_b_proj.*", "blk.*.attn_kv_b.*"},
+                 Joined{a + "kv_b_proj.weight", {{"blk.*.attn_k_b.weight", true}, {"blk.*.attn_v_b.weight"}}}};
+  rules += gguf_moe_rules();
+  return {.rules = std::move(rules),
+          .keys = gguf_grouped_moe_keys({{"attention.q_lora_rank", "q_lora_rank"},
+                                         {"attention.kv_lora_rank", "kv_lora_rank"},
+                                         {"attention.key_length_mla", "qk_head_dim"},
+                                         {"attention.value_length_mla", "v_head_dim"},
+                                         {"attention.value_length", "value_length"},
+                                         {"rope.dimension_count", "qk_rope_head_dim"},
+                                         {"rope.scaling.yarn_log_multiplier", "yarn_log_multiplier"}}),
+          .present = {{"blk.0.attn_kv_a_mqa.bias", "attention_bias"}},
+          .adjust = gguf_latent};
+}
+
+void gguf_latent(Json& config) {
+  gguf_grouped_moe(config);
+  if (!config.contains("qk_head_dim")) {  // older files give the sizes of a head where newer ones give the latent's
+    config["qk_head_dim"] = config.value("head_dim", int64_t{0});
+    config["v_head_dim"] = config.value("value_length", int64_t{0});
+  }
+  config["qk_nope_head_dim"] = config.value("qk_head_dim", int64_t{0}) - config.value("qk_rope_head_dim", int64_t{0});
+  if (!config.contains("q_lora_rank")) config["q_lora_rank"] = nullptr;
+  if (config.contains("rope_scaling") && config.contains("yarn_log_multiplier")) {
+    const double scale = 10 * config.value("yarn_log_multiplier", 0.0);  // stored as 0.1 times it
+    config["rope_scaling"]["mscale"] = config["rope_scaling"]["mscale_all_dim"] = scale;
+  }
+  for (const char* of_the_latent : {"head_dim", "value_length", "num_key_value_heads", "partial_rotary_factor", "yarn_log_multiplier"})
+    config.erase(of_the_latent);
+}
+
 std::vector<std::string_view> latent_keys(std::initializer_list<std::string_view> more) {
   std::vector<std::string_view> keys = grouped_moe_keys({"kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim",
                                                          "qk_head_dim", "v_head_dim", "attention_bias", "rope_interleave", "moe_layer_freq"});

@@ -13,6 +13,10 @@ nn::LatentAttentionSpec latent_attention_spec(const Config& c, const DecoderPart
 std::unique_ptr<nn::Network> latent_decoder(const Config& c, const Scope& root, const DecoderParts& parts,
                                             const nn::LatentAttentionSpec& attention, const nn::MoeSpec& moe, int64_t dense);
 
+// GGUF's names of it and of the mixtures. Newer files hold the expansion of the latents in two, that of the keys transposed.
+GgufNames latent_gguf();
+void gguf_latent(Json& config);
+
 // grouped_moe_keys() and those of latent_attention_spec.
 std::vector<std::string_view> latent_keys(std::initializer_list<std::string_view> more = {});
 

@@ -45,6 +45,7 @@ std::unique_ptr<nn::Network> build_dense(const Config& c, const Scope& root) {
 
 std::unique_ptr<nn::Network> build_moe(const Config& c, const Scope& root) {
   const DecoderParts p = parts(c);
+  c.ignore("block_auto_adjust_ff_dim");  // of the dense models
   nn::MoeSpec moe = moe_spec(c, p, "moe_intermediate_size");
   moe.routing.scoring = Scoring::kSigmoid;
   moe.routing.normalize = c.b("norm_topk_prob", true);
@@ -72,12 +73,30 @@ Rules rules() {
           Rename{layer + "feed_forward.gate.e_score_correction_bias", layer + "feed_forward.expert_bias"}};
 }
 
+// The feed-forward's size is the one that comes of the rule above.
+void adjust_gguf(Json& config) {
+  gguf_layer_types(config, "full_attention", "conv");
+  config["block_auto_adjust_ff_dim"] = false;
+  config["norm_eps"] = config.value("rms_norm_eps", 1e-5);
+  config.erase("rms_norm_eps");
+}
+
+GgufNames gguf(GgufNames::Names keys) {
+  keys.emplace_back("shortconv.l_cache", "conv_L_cache");
+  Rules rules = {Rename{"model.norm.*", "token_embd_norm.*"}, Rename{"model.layers.*.conv.in_proj.*", "blk.*.shortconv.in_proj.*"},
+                 Rename{"model.layers.*.conv.conv.*", "blk.*.shortconv.conv.*"},
+                 Rename{"model.layers.*.conv.out_proj.*", "blk.*.shortconv.out_proj.*"},
+                 Rename{"model.layers.*.self_attn.out_proj.*", "blk.*.attn_output.*"}};
+  rules += gguf_moe_rules("feed_forward");
+  return {.rules = std::move(rules), .keys = std::move(keys), .present = {{"blk.0.shortconv.conv.bias", "conv_bias"}}, .adjust = adjust_gguf};
+}
+
 }  // namespace
 
 Family lfm2_family() {
   return {.build = build_dense,
           .rules = rules(),
-          .gguf = {},
+          .gguf = gguf({}),
           .base_prefix = "model",
           .config_keys = decoder_keys({"norm_eps", "conv_bias", "conv_L_cache", "block_multiple_of", "block_ffn_dim_multiplier",
                                        "block_auto_adjust_ff_dim", "full_attn_idxs", "layer_types"}),
@@ -87,7 +106,7 @@ Family lfm2_family() {
 Family lfm2_moe_family() {
   return {.build = build_moe,
           .rules = rules(),
-          .gguf = {},
+          .gguf = gguf(gguf_moe_keys({{"expert_gating_func", ""}, {"leading_dense_block_count", "num_dense_layers"}})),
           .base_prefix = "model",
           .config_keys = moe_keys({"norm_eps", "conv_bias", "conv_L_cache", "layer_types", "moe_intermediate_size", "num_dense_layers",
                                    "use_expert_bias", "routed_scaling_factor", "norm_topk_prob"}),

@@ -74,12 +74,19 @@ Rules rules() {
           Drop{"model.multi_modal_projector.**"}};
 }
 
+// The larger of the two published models, known by its experts, norms neither q nor k.
+void adjust_gguf(Json& config) { config["use_qk_norm"] = config.value("num_experts", 0) != 128; }
+
 }  // namespace
 
 Family llama4_family() {
   return {.build = build,
           .rules = rules(),
-          .gguf = {},
+          .gguf = {.rules = gguf_moe_rules("feed_forward", "router"),
+                   .keys = {{"expert_count", "num_experts"}, {"expert_used_count", "num_experts_per_tok"},
+                            {"feed_forward_length", "intermediate_size_mlp"}, {"expert_feed_forward_length", "intermediate_size"},
+                            {"interleave_moe_layer_step", "interleave_moe_layer_step"}},
+                   .adjust = adjust_gguf},
           .base_prefix = "language_model",
           .config_keys = moe_keys({"attention_bias", "use_qk_norm", "attn_scale", "floor_scale", "attn_temperature_tuning", "attention_chunk_size",
                                    "no_rope_layers", "no_rope_layer_interval", "layer_types", "intermediate_size_mlp", "moe_layers",

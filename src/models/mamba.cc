@@ -1,5 +1,7 @@
 // Mamba (Gu & Dao 2023; transformers modeling_mamba), Falcon Mamba (Zuo et al. 2024; modeling_falcon_mamba): the same with
 // norms of the time step, B and C; and Mamba 2 (Dao & Gu 2024; modeling_mamba2).
+#include <algorithm>
+
 #include "models/mamba_parts.h"
 
 namespace transom {
@@ -43,20 +45,38 @@ std::unique_ptr<nn::Network> build_mamba2(const Config& c, const Scope& root) {
   return backbone_decoder(c, root, false, [&](const Scope& s, int64_t) { return nn::layer<nn::Mamba2>(s / "mixer", m); });
 }
 
+// The number of heads is told as the rank of the time step.
+void adjust_mamba2(Json& config) {
+  gguf_backbone(config);
+  const int64_t inner = config.value("intermediate_size", int64_t{0}), heads = config.value("time_step_rank", int64_t{0});
+  config["num_heads"] = heads;
+  config["head_dim"] = inner / std::max<int64_t>(heads, 1);
+  config["expand"] = inner / std::max<int64_t>(config.value("hidden_size", int64_t{0}), 1);
+}
+
 }  // namespace
 
 Family mamba_family() {
-  return {.build = build_mamba, .rules = backbone_rules(), .gguf = {}, .base_prefix = "backbone",
+  return {.build = build_mamba,
+          .rules = backbone_rules(),
+          .gguf = backbone_gguf(gguf_backbone),
+          .base_prefix = "backbone",
           .config_keys = backbone_keys({"time_step_rank"})};
 }
 
 Family falcon_mamba_family() {
-  return {.build = build_falcon, .rules = backbone_rules(), .gguf = {}, .base_prefix = "backbone",
+  return {.build = build_falcon,
+          .rules = backbone_rules(),
+          .gguf = backbone_gguf(gguf_backbone),
+          .base_prefix = "backbone",
           .config_keys = backbone_keys({"time_step_rank", "mixer_rms_eps"})};
 }
 
 Family mamba2_family() {
-  return {.build = build_mamba2, .rules = backbone_rules(), .gguf = {}, .base_prefix = "backbone",
+  return {.build = build_mamba2,
+          .rules = backbone_rules(),
+          .gguf = backbone_gguf(adjust_mamba2),
+          .base_prefix = "backbone",
           .config_keys = backbone_keys({"num_heads", "head_dim", "n_groups", "time_step_limit"})};
 }
 

@@ -26,6 +26,38 @@ std::vector<std::string_view> backbone_keys(std::initializer_list<std::string_vi
   return keys;
 }
 
+Rules gguf_mamba_rules(const std::string& mixer) {
+  const std::string m = "model.layers.*." + mixer + ".";
+  return {Rename{m + "in_proj.*", "blk.*.ssm_in.*"},
+          Rename{m + "conv1d.*", "blk.*.ssm_conv1d.*"},
+          Rename{m + "x_proj.*", "blk.*.ssm_x.*"},
+          Rename{m + "dt_proj.*", "blk.*.ssm_dt.*"},
+          Rename{m + "dt_bias", "blk.*.ssm_dt.bias"},
+          Rename{m + "A_log", "blk.*.ssm_a"},
+          NegativeExp{m + "A_log"},
+          Rename{m + "D", "blk.*.ssm_d"},
+          Rename{m + "norm.*", "blk.*.ssm_norm.*"},
+          Rename{m + "dt_layernorm.*", "blk.*.ssm_dt_norm.*"},
+          Rename{m + "b_layernorm.*", "blk.*.ssm_b_norm.*"},
+          Rename{m + "c_layernorm.*", "blk.*.ssm_c_norm.*"},
+          Rename{m + "out_proj.*", "blk.*.ssm_out.*"}};
+}
+
+GgufNames backbone_gguf(void (*adjust)(Json& config)) {
+  Rules rules = gguf_mamba_rules("mixer");
+  rules += {Rename{"model.layers.*.norm.*", "blk.*.attn_norm.*"}};
+  rules += gguf_decoder_rules();
+  return {.rules = std::move(rules),
+          .keys = {{"ssm.conv_kernel", "conv_kernel"}, {"ssm.inner_size", "intermediate_size"}, {"ssm.state_size", "state_size"},
+                   {"ssm.time_step_rank", "time_step_rank"}, {"ssm.group_count", "n_groups"}, {"ssm.dt_b_c_rms", ""},
+                   {"attention.layer_norm_rms_epsilon", "layer_norm_epsilon"}},
+          .adjust = adjust};
+}
+
+void gguf_backbone(Json& config) {
+  for (const char* unused : {"num_attention_heads", "rms_norm_eps"}) config.erase(unused);
+}
+
 void ignore_initial_values(const Config& c) {
   for (const char* key : {"time_step_scale", "time_step_min", "time_step_max", "time_step_floor", "time_step_init_scheme", "residual_in_fp32",
                           "rescale_prenorm_residual", "use_mambapy", "use_falcon_mambapy", "use_associative_scan", "chunk_size", "time_step_rank"})
@@ -69,6 +101,13 @@ std::vector<std::string_view> hybrid_mamba2_keys(std::initializer_list<std::stri
                                                      "mamba_d_conv", "mamba_proj_bias", "mamba_conv_bias", "mamba_expand", "mamba_d_head",
                                                      "mamba_chunk_size", "time_step_limit"});
   keys.insert(keys.end(), more);
+  return keys;
+}
+
+GgufNames::Names gguf_hybrid_mamba2_keys(const GgufNames::Names& more) {
+  GgufNames::Names keys = {{"ssm.conv_kernel", "mamba_d_conv"}, {"ssm.inner_size", "mamba_d_ssm"}, {"ssm.state_size", "mamba_d_state"},
+                           {"ssm.time_step_rank", "mamba_n_heads"}, {"ssm.group_count", "mamba_n_groups"}};
+  keys.insert(keys.end(), more.begin(), more.end());
   return keys;
 }
 

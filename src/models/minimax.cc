@@ -25,13 +25,24 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   return pre_norm_decoder(root, p, {}, [&](const Scope& s, int64_t) { return nn::layer<nn::Moe>(s / "block_sparse_moe", moe); });
 }
 
+Rules gguf_rules() {
+  const std::string expert = "model.layers.*.block_sparse_moe.experts.*.";
+  Rules rules = {Stacked{expert + "w1.weight", "blk.*.ffn_gate_exps.weight"},
+                 Stacked{expert + "w3.weight", "blk.*.ffn_up_exps.weight"},
+                 Stacked{expert + "w2.weight", "blk.*.ffn_down_exps.weight"}};
+  rules += gguf_moe_rules("block_sparse_moe");
+  return rules;
+}
+
 }  // namespace
 
 Family minimax_m2_family() {
   return {.build = build,
           .rules = {Rename{"model.layers.*.block_sparse_moe.gate.e_score_correction_bias",
                            "model.layers.*.block_sparse_moe.e_score_correction_bias"}},
-          .gguf = {},
+          .gguf = {.rules = gguf_rules(),
+                   .keys = {{"expert_count", "num_experts"}, {"expert_used_count", "num_experts_per_tok"},
+                            {"expert_feed_forward_length", "intermediate_size"}, {"expert_gating_func", ""}}},
           .base_prefix = "model",
           .config_keys = moe_keys({"router_jitter_noise", "rotary_dim", "partial_rotary_factor", "use_qk_norm", "qk_norm_type", "attn_type_list",
                                    "scoring_func", "use_routing_bias", "shared_intermediate_size"})};

@@ -28,6 +28,18 @@ std::unique_ptr<nn::Network> build_mistral(const Config& c, const Scope& root) {
 
 std::unique_ptr<nn::Network> build_ministral3(const Config& c, const Scope& root) { return decoder(c, root, 0); }
 
+// Ministral 3's scaling and its queries' growth are said together.
+void adjust_gguf(Json& config) {
+  gguf_rows_in_pairs(config);
+  if (!config.contains("llama_4_scaling_beta") || !config.contains("rope_scaling")) return;
+  Json rope = config["rope_scaling"];
+  rope["rope_theta"] = config.value("rope_theta", 10000.0);
+  rope["llama_4_scaling_beta"] = config["llama_4_scaling_beta"];
+  rope["mscale"] = rope["mscale_all_dim"] = config.value("yarn_log_multiplier", 1.0);
+  config["rope_parameters"] = std::move(rope);
+  for (const char* key : {"rope_scaling", "rope_theta", "llama_4_scaling_beta", "yarn_log_multiplier"}) config.erase(key);
+}
+
 const std::initializer_list<std::string_view> kKeys = {"rms_norm_eps", "hidden_act", "sliding_window", "layer_types"};
 
 }  // namespace
@@ -43,7 +55,9 @@ Family mistral_family() {
 Family ministral3_family() {
   return {.build = build_ministral3,
           .rules = {},
-          .gguf = {},
+          .gguf = {.rules = gguf_decoder_rules(),
+                   .keys = {{"attention.temperature_scale", "llama_4_scaling_beta"}, {"rope.scaling.yarn_log_multiplier", "yarn_log_multiplier"}},
+                   .adjust = adjust_gguf},
           .base_prefix = "model",
           .config_keys = decoder_keys(kKeys)};
 }
@@ -52,7 +66,7 @@ Family mistral3_family() {
   return {.build = build_ministral3,
           .rules = {Drop{"vision_tower.**"}, Drop{"multi_modal_projector.**"}, Drop{"model.vision_tower.**"},
                     Drop{"model.multi_modal_projector.**"}},
-          .gguf = {},
+          .gguf = {},  // converted as Ministral 3
           .base_prefix = "language_model",
           .config_keys = decoder_keys(kKeys),
           .section = "text_config"};

@@ -92,6 +92,7 @@ Family modernbert_family() {
           .rules = {Drop{"head.**"}, Drop{"decoder.**"},
                     Fused{"layers.*.attn.Wqkv.*", {"layers.*.attn.q_proj.*", "layers.*.attn.k_proj.*", "layers.*.attn.v_proj.*"}},
                     Fused{"layers.*.mlp.Wi.*", {"layers.*.mlp.gate_proj.*", "layers.*.mlp.up_proj.*"}}},
+          .gguf = modernbert_gguf(),
           .base_prefix = "model",
           .config_keys = encoder_keys({"norm_eps", "norm_bias", "attention_bias", "mlp_bias", "decoder_bias", "classifier_bias",
                                        "classifier_activation", "classifier_pooling", "hidden_activation", "layer_types", "local_attention",

@@ -60,7 +60,8 @@ Rules without_prediction_layers(const Config& c) {
   const int64_t first = c.size("num_hidden_layers"), count = c.i("num_nextn_predict_layers", 0);
   c.require(count <= kMost, "num_nextn_predict_layers", "at most 64");
   Rules rules;
-  for (int64_t i = first; i < first + count; ++i) rules += {Drop{"model.layers." + std::to_string(i) + ".**"}};
+  for (int64_t i = first; i < first + count; ++i)
+    for (const char* layer : {"model.layers.", "blk."}) rules += {Drop{layer + std::to_string(i) + ".**"}};
   return rules;
 }
 
@@ -90,30 +91,6 @@ std::vector<std::string_view> grouped_moe_keys(std::initializer_list<std::string
                                                  "n_routed_experts", "n_shared_experts", "scoring_func", "topk_method", "mlp_layer_types",
                                                  "first_k_dense_replace", "num_nextn_predict_layers"});
   keys.insert(keys.end(), more);
-  return keys;
-}
-
-Rules gguf_moe_rules() {
-  Rules rules = {
-      Rename{"model.layers.*.mlp.gate.weight", "blk.*.ffn_gate_inp.weight"},
-      Stacked{"model.layers.*.mlp.experts.*.gate_proj.weight", "blk.*.ffn_gate_exps.weight"},
-      Stacked{"model.layers.*.mlp.experts.*.up_proj.weight", "blk.*.ffn_up_exps.weight"},
-      Stacked{"model.layers.*.mlp.experts.*.down_proj.weight", "blk.*.ffn_down_exps.weight"},
-      Rename{"model.layers.*.mlp.shared_expert_gate.weight", "blk.*.ffn_gate_inp_shexp.weight"},
-      Rename{"model.layers.*.mlp.shared_expert.gate_proj.weight", "blk.*.ffn_gate_shexp.weight"},
-      Rename{"model.layers.*.mlp.shared_expert.up_proj.weight", "blk.*.ffn_up_shexp.weight"},
-      Rename{"model.layers.*.mlp.shared_expert.down_proj.weight", "blk.*.ffn_down_shexp.weight"},
-  };
-  rules += gguf_decoder_rules();
-  return rules;
-}
-
-GgufNames::Names gguf_moe_keys(const GgufNames::Names& more) {
-  GgufNames::Names keys = {{"expert_count", "num_experts"},
-                           {"expert_used_count", "num_experts_per_tok"},
-                           {"expert_feed_forward_length", "moe_intermediate_size"},
-                           {"expert_shared_feed_forward_length", "shared_expert_intermediate_size"}};
-  keys.insert(keys.end(), more.begin(), more.end());
   return keys;
 }
 

@@ -43,9 +43,15 @@ std::vector<std::string_view> moe_keys(std::initializer_list<std::string_view> m
 // Hugging Face's names of Granite's experts, in the layers' `block_sparse_moe`.
 Rules granite_moe_rules();
 
-// GGUF's names of experts, router and shared expert in the layers' `mlp`, beside those of every decoder, and the keys that
-// speak of them.
-Rules gguf_moe_rules();
+// GGUF's names of experts, router and shared expert (and of dense layers) in the layers' `scope`, beside those of every decoder,
+// and the keys that speak of them.
+Rules gguf_moe_rules(const std::string& scope = "mlp", const std::string& router = "gate");
 GgufNames::Names gguf_moe_keys(const GgufNames::Names& more = {});
+// Likewise of grouped_moe_spec, and what GGUF leaves out of its values.
+GgufNames::Names gguf_grouped_moe_keys(const GgufNames::Names& more = {});
+void gguf_grouped_moe(Json& config);
+// GGUF's names and keys of decoders with gated delta nets. Where b and a are not `fused`, value head h goes with key head
+// h modulo their number.
+GgufNames gguf_gated_delta(bool fused);
 
 }  // namespace transom

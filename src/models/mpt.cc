@@ -30,6 +30,23 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   return pre_norm_decoder(root, p);
 }
 
+void adjust_gguf(Json& config) {
+  for (const char* key : {"clip_qkv", "alibi_bias_max"})
+    if (const auto it = config.find(key); it != config.end()) {
+      config["attn_config"][key] = *it;
+      config.erase(key);
+    }
+}
+
+GgufNames gguf() {
+  Rules rules = gguf_fused_qkv();
+  rules += gguf_decoder_rules();
+  return {.rules = std::move(rules),
+          .keys = {{"attention.layer_norm_epsilon", "layer_norm_epsilon"}, {"attention.clamp_kqv", "clip_qkv"},
+                   {"attention.max_alibi_bias", "alibi_bias_max"}},
+          .adjust = adjust_gguf};
+}
+
 }  // namespace
 
 Family mpt_family() {
@@ -42,7 +59,7 @@ Family mpt_family() {
                     Rename{"model.layers.*.post_attention_layernorm.*", "transformer.blocks.*.norm_2.*"},
                     Rename{"model.layers.*.self_attn.o_proj.*", "transformer.blocks.*.attn.out_proj.*"},
                     Rename{"model.layers.*.mlp.**", "transformer.blocks.*.ffn.**"}},
-          .gguf = {},
+          .gguf = gguf(),
           .base_prefix = "transformer",
           .config_keys = decoder_keys({"layer_norm_epsilon", "attn_config", "expansion_ratio", "no_bias", "logit_scale"}),
           .config_aliases = {{"d_model", "hidden_size"}, {"n_heads", "num_attention_heads"}, {"n_layers", "num_hidden_layers"},

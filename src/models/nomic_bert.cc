@@ -50,6 +50,7 @@ Rules stored_names() {
 Family nomic_bert_family() {
   return {.build = build,
           .rules = stored_names(),
+          .gguf = nomic_bert_gguf(),
           .base_prefix = "nomic_bert",
           .config_keys = encoder_keys({"head_dim", "rope_parameters", "rope_scaling", "rope_theta"}),
           .head = head};

@@ -29,6 +29,21 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   return pre_norm_decoder(root, p);
 }
 
+// A file does not say how long the texts of training were: what depends on that is off.
+void adjust_gguf(Json& config) {
+  config["seq_length"] = config.value("max_position_embeddings", 0);
+  config["rotary_emb_base"] = config.value("rope_theta", 10000.0);
+  config["use_dynamic_ntk"] = config["use_logn_attn"] = false;
+  if (!config.contains("layer_norm_epsilon")) config["layer_norm_epsilon"] = config.value("rms_norm_eps", 1e-6);  // older files
+  for (const char* key : {"rope_theta", "rms_norm_eps"}) config.erase(key);
+}
+
+GgufNames gguf() {
+  Rules rules = gguf_fused_qkv();
+  rules += gguf_decoder_rules();
+  return {.rules = std::move(rules), .keys = {{"attention.layer_norm_epsilon", "layer_norm_epsilon"}}, .adjust = adjust_gguf};
+}
+
 }  // namespace
 
 Family qwen_family() {
@@ -44,7 +59,7 @@ Family qwen_family() {
                     Rename{"model.layers.*.mlp.gate_proj.*", "transformer.h.*.mlp.w2.*"},
                     Rename{"model.layers.*.mlp.down_proj.*", "transformer.h.*.mlp.c_proj.*"},
                     Drop{"transformer.rotary_emb.inv_freq"}},
-          .gguf = {},
+          .gguf = gguf(),
           .base_prefix = "transformer",
           .config_keys = decoder_keys({"layer_norm_epsilon", "seq_length", "use_dynamic_ntk", "use_logn_attn", "rotary_emb_base", "rotary_pct",
                                        "no_bias", "scale_attn_weights"}),

@@ -21,7 +21,9 @@ nn::GatedDeltaSpec delta_spec(const Config& c, const DecoderParts& p) {
   const nn::GatedDeltaSpec d{.hidden = p.norm.size,
                              .key_heads = nn::state_size(c, "linear_num_key_heads", 16), .heads = nn::state_size(c, "linear_num_value_heads", 32),
                              .key_dim = nn::state_size(c, "linear_key_head_dim", 128), .value_dim = nn::state_size(c, "linear_value_head_dim", 128),
-                             .conv = nn::state_size(c, "linear_conv_kernel_dim", 4), .act = p.mlp.act, .eps = p.norm.eps};
+                             .conv = nn::state_size(c, "linear_conv_kernel_dim", 4), .act = p.mlp.act, .eps = p.norm.eps,
+                             .tiled = c.b("linear_value_heads_tiled", false)};  // as GGUF has them
+  c.ignore("num_nextn_predict_layers");  // without_prediction_layers
   c.require(d.heads % d.key_heads == 0, "linear_num_value_heads", "a multiple of linear_num_key_heads");
   return d;
 }
@@ -87,7 +89,8 @@ std::vector<std::string_view> keys() {
 Family qwen3_5(std::unique_ptr<nn::Network> (*build)(const Config&, const Scope&)) {
   Rules rules = gate_rules();
   rules += delta_rules("in_proj_qkv", {"in_proj_q", "in_proj_k", "in_proj_v"}, Fused::Order::kStacked);
-  return {.build = build, .rules = rules, .gguf = {}, .base_prefix = "model", .config_keys = keys()};
+  return {.build = build, .rules = rules, .config_rules = without_prediction_layers, .gguf = gguf_gated_delta(false),
+          .base_prefix = "model", .config_keys = keys()};
 }
 
 }  // namespace
@@ -96,7 +99,8 @@ Family qwen3_next_family() {
   Rules rules = gate_rules();
   rules += delta_rules("in_proj_qkvz", {"in_proj_q", "in_proj_k", "in_proj_v", "in_proj_z"}, kPerHead);
   rules += delta_rules("in_proj_ba", {"in_proj_b", "in_proj_a"}, kPerHead);
-  return {.build = build_next, .rules = rules, .gguf = {}, .base_prefix = "model", .config_keys = keys()};
+  return {.build = build_next, .rules = rules, .config_rules = without_prediction_layers, .gguf = gguf_gated_delta(true),
+          .base_prefix = "model", .config_keys = keys()};
 }
 
 Family qwen3_5_family() { return qwen3_5(build_dense); }

@@ -40,12 +40,16 @@ Tensor GatedDelta::forward(Ctx& cx, const Tensor& x) const {
   constexpr double kEps = 1e-6;
   const auto dk = static_cast<float>(spec_.key_dim);
   const ops::NormParam unit{.eps = static_cast<float>(kEps / dk)};
-  const Tensor q = ops::norm(cx, qkv.columns(0, keys), unit, spec_.key_heads);
-  const Tensor k = ops::scale(cx, ops::norm(cx, qkv.columns(keys, keys), unit, spec_.key_heads), 1 / std::sqrt(dk));
+  Tensor q = ops::norm(cx, qkv.columns(0, keys), unit, spec_.key_heads);
+  Tensor k = ops::scale(cx, ops::norm(cx, qkv.columns(keys, keys), unit, spec_.key_heads), 1 / std::sqrt(dk));
+  if (spec_.tiled) {
+    q = ops::repeat(cx, q, spec_.heads / spec_.key_heads);
+    k = ops::repeat(cx, k, spec_.heads / spec_.key_heads);
+  }
   const ops::TimeSteps steps = ops::time_steps(cx, a, *dt_bias_, *a_log_, 0, std::numeric_limits<float>::max());
   const Tensor y = ops::linear_recurrence(cx, q, k, qkv.columns(2 * keys, spec_.heads * spec_.value_dim), steps.log_decay,
                                           ops::act_mul(cx, b, {}, Activation::kSigmoid),
-                                          {.heads = spec_.heads, .key_heads = spec_.key_heads, .scale = 1 / dk, .delta = true,
+                                          {.heads = spec_.heads, .key_heads = spec_.tiled ? spec_.heads : spec_.key_heads, .scale = 1 / dk, .delta = true,
                                            .kept = {state_, conv_.kept()}});
   return out_.forward(cx, ops::act_mul(cx, z, norm_.forward(cx, y, spec_.heads), Activation::kSilu));
 }

@@ -16,6 +16,7 @@ struct GatedDeltaSpec {
   int64_t conv = 4;
   Activation act = Activation::kSilu;  // after the convolution
   double eps = 1e-6;                   // of the norm over each head
+  bool tiled = false;                  // value head h goes with key head h modulo their number, not with its group's
 };
 
 // Projections: in_proj_q, in_proj_k, in_proj_v, in_proj_z, in_proj_b, in_proj_a.

@@ -179,6 +179,8 @@ Tensor wkv(Ctx& cx, const Tensor& k, const Tensor& v, const Param& decay, const 
 Tensor token_shift(Ctx& cx, const Tensor& x, const Param& mix, const Kept& kept);
 // The columns of tensors that linear() laid side by side, as one.
 Tensor side_by_side(std::span<const Tensor> parts);
+// The columns `times` times over, side by side.
+Tensor repeat(Ctx& cx, const Tensor& x, int64_t times);
 
 // Mean negative log-likelihood over labels that are not -100 (their number, `counted`, is the caller's). Labels [T] in device
 // memory. With a tape the gradient of the mean is put into logits' slot. Returns the loss on the host.

@@ -95,6 +95,13 @@ Tensor selective_scan(Ctx& cx, const Tensor& x, const Tensor& dt, const Tensor& 
   return y;
 }
 
+Tensor repeat(Ctx& cx, const Tensor& x, int64_t times) {
+  const auto copy = forward_only(cx, cx.kernels.axpby, "repeat");
+  Tensor y = cx.arena.tensor(x.dtype(), x.rows(), x.cols() * times);
+  for (int64_t i = 0; i < times; ++i) copy({.x = x.view, .y = y.columns(i * x.cols(), x.cols()).view, .b = 0}, cx.stream);
+  return y;
+}
+
 Tensor side_by_side(std::span<const Tensor> parts) {
   Tensor all = parts[0];
   for (const Tensor& t : parts.subspan(1)) {

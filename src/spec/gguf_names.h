@@ -16,10 +16,11 @@ struct GgufNames {
 
   Rules rules;
   // Keys below "<general.architecture>." beyond those that every model has, and config.json's names for them; "" for a key that
-  // says nothing new. A list of bools that goes to layer_types says which layers have a window.
+  // says nothing new. A list of bools that goes to layer_types says which layers have a window. A family that names
+  // "attention.value_length" has values of another size than keys.
   Names keys;
   Names present;  // tensors, and the config keys that say whether there are such
-  Names rows;     // tensors, and the config keys that say how many rows they have
+  Names rows;     // tensors, and the config keys that say how many rows they have, 0 where there is no such tensor
   void (*adjust)(Json& config) = nullptr;
 };
 

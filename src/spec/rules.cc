@@ -1,6 +1,8 @@
 // Rules: see rules.h.
 #include "spec/rules.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace transom {
@@ -88,6 +90,10 @@ Place Rules::place(std::string_view param) const {
   for (const Rule& rule : rules_)
     if (const auto* t = std::get_if<Transposed>(&rule))
       if (match_pattern(t->tensor, p.tensor)) p.transposed = true;
+  for (const Rule& rule : rules_)
+    if (const auto* j = std::get_if<Joined>(&rule); j && p.joined.empty())
+      if (const auto stars = match_pattern(j->param, param))
+        for (const Joined::Part& part : j->parts) p.joined.push_back({substitute(part.tensor, *stars), part.transposed});
   return p;
 }
 
@@ -104,6 +110,13 @@ double Rules::offset(std::string_view param) const {
     if (const auto* o = std::get_if<Offset>(&rule))
       if (match_pattern(o->param, param)) sum += o->add;
   return sum;
+}
+
+bool Rules::stores_negative_exp(std::string_view param) const {
+  return std::any_of(rules_.begin(), rules_.end(), [&](const Rule& rule) {
+    const auto* n = std::get_if<NegativeExp>(&rule);
+    return n && match_pattern(n->param, param);
+  });
 }
 
 }  // namespace transom

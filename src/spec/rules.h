@@ -42,7 +42,21 @@ struct Stacked {
 struct Transposed {
   std::string tensor;
 };
-using Rule = std::variant<Rename, Drop, Offset, Fused, Stacked, Transposed>;
+// A vector parameter is stored as -exp of its values (GGUF's decay of recurrent layers).
+struct NegativeExp {
+  std::string param;
+};
+// A matrix whose rows lie in several tensors, of each some for every head in turn: [heads, rows, cols], or transposed
+// [heads, cols, rows]. A tensor of the matrix's own name is read instead where there is one.
+struct Joined {
+  struct Part {
+    std::string tensor;
+    bool transposed = false;
+  };
+  std::string param;
+  std::vector<Part> parts;
+};
+using Rule = std::variant<Rename, Drop, Offset, Fused, Stacked, Transposed, NegativeExp, Joined>;
 
 // Where a parameter lies. A tensor that is fused or stacked is found by Fused first, then by Stacked, then by Rename.
 struct Place {
@@ -52,6 +66,7 @@ struct Place {
   Fused::Order order = Fused::Order::kStacked;
   int64_t slab = -1;               // of a stacked tensor: index in the leading dimension
   bool transposed = false;
+  std::vector<Joined::Part> joined;  // the tensors that make it up where there is none of its own
 };
 
 class Rules {
@@ -64,6 +79,7 @@ class Rules {
   Place place(std::string_view param) const;
   bool drops(std::string_view tensor) const;
   double offset(std::string_view param) const;
+  bool stores_negative_exp(std::string_view param) const;
 
  private:
   std::vector<Rule> rules_;

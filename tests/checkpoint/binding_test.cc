@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <numeric>
 
@@ -111,6 +112,41 @@ TEST(Bindings, AFusedTensorOfTheWrongSizeIsAnError) {
   } catch (const Error& e) {
     EXPECT_THAT(e.what(), HasSubstr("expected shape [4, 2], got [5, 2] (a.qk.weight)"));
   }
+}
+
+// DeepSeek's GGUF files: of each head the keys' rows, transposed, and the values' rows.
+TEST(Bindings, AMatrixIsJoinedOfSeveralTensors) {
+  const Rules rules = {Joined{"*.kv.weight", {{"*.k.weight", true}, {"*.v.weight"}}}};
+  Case c;
+  c.entries = {counting("a.k.weight", {2, 3, 2}), counting("a.v.weight", {2, 1, 3})};
+  const Param* kv = (c.root / "a.kv").matrix("weight", 6, 3, {Split::Axis::kOut, 3});
+  const Bindings b = c.bind(rules);
+  EXPECT_THAT(value(b, kv), ElementsAre(0, 2, 4, 1, 3, 5, 0, 1, 2, 6, 8, 10, 7, 9, 11, 3, 4, 5));
+  EXPECT_FALSE(in_place(b.rows[0]));
+  Case own;
+  own.entries = {counting("a.kv.weight", {6, 3})};
+  kv = (own.root / "a.kv").matrix("weight", 6, 3, {Split::Axis::kOut, 3});
+  EXPECT_THAT(value(own.bind(rules), kv), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17));
+}
+
+TEST(Bindings, PartsOfAnotherSizeAreAnError) {
+  Case c;
+  c.entries = {counting("a.k.weight", {2, 3, 2}), counting("a.v.weight", {2, 2, 3})};
+  (c.root / "a.kv").matrix("weight", 6, 3, {Split::Axis::kOut, 3});
+  try {
+    c.bind({Joined{"*.kv.weight", {{"*.k.weight", true}, {"*.v.weight"}}}});
+    FAIL() << "bound";
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), HasSubstr("expected 3 rows of each head, got 4 (a.k.weight)"));
+  }
+}
+
+TEST(Bindings, ALogarithmIsFoundInItsNegativeExponential) {
+  Case c;
+  c.entries = {counting("a", {3})};
+  for (float& x : std::span(reinterpret_cast<float*>(const_cast<std::byte*>(c.entries[0].owned->data())), 3)) x = -std::exp(x);
+  const Param* a = c.root.vector("a", 3);
+  EXPECT_THAT(value(c.bind({NegativeExp{"a"}}), a), testing::Pointwise(testing::FloatEq(), {0.f, 1.f, 2.f}));
 }
 
 TEST(Bindings, AnAbsentSlabIsAnError) {

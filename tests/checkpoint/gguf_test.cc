@@ -5,6 +5,7 @@
 
 #include "base/gguf_bytes.h"
 #include "checkpoint/expect_error.h"
+#include "checkpoint/gguf_config.h"
 #include "support/temp_dir.h"
 
 namespace transom {
@@ -74,6 +75,21 @@ std::string part(int no, int count, int total, const std::string& tensor) {
   b.scalar<int32_t>("split.tensors.count", GgufType::kI32, total);
   if (no == 0) b.str("general.architecture", "llama");
   return b.tensor(tensor, {8}, 0, 0).bytes(3, 32);
+}
+
+// A value that a family computes with before anything checks its type.
+TEST(Gguf, AKeyOfAWrongTypeIsOneClearError) {
+  TempDir dir;
+  const std::string path = dir.write("m.gguf", GgufBytes()
+                                                   .str("general.architecture", "tiny")
+                                                   .scalar<uint32_t>("tiny.embedding_length", GgufType::kU32, 4)
+                                                   .str("tiny.expert_count", "several")
+                                                   .tensor("token_embd.weight", {4, 2}, 0, 0)
+                                                   .bytes(3, 32));
+  const auto source = open_checkpoint(path);
+  const GgufNames names{.rules = {}, .keys = {{"expert_count", "num_experts"}}, .present = {}, .rows = {},
+                        .adjust = [](Json& config) { config["half"] = config.value("num_experts", 0) / 2; }};
+  expect_error([&] { gguf_config(*source, names); }, Code::kCorrupt, "m.gguf: expected numbers for the keys of tiny, got another type");
 }
 
 TEST(Gguf, OpensAllPartsOfASplitFile) {
