@@ -22,7 +22,7 @@ struct Tile {
   int64_t kv, group, head_dim, v_dim, v_pad;
   int64_t r0, rows;  // rows of the sequence's (position, head in group) pairs
   float *q, *keys, *values, *p, *part, *whole, *part_max, *part_sum, *whole_max, *whole_sum;
-  const float* value_row[kKeys];
+  const void* value_row[kKeys];  // of the type that weigh_rows is told
 
   Tile(const AttentionArgs& args, int32_t seq, int64_t head, int64_t first, int64_t count, std::byte* scratch)
       : a(args), s(seq), kv(head), group(args.heads / args.kv_heads), head_dim(args.q.cols / args.heads),
@@ -62,18 +62,93 @@ struct Tile {
   }
 };
 
+// Where the instruction set multiplies pairs of bfloat16, scores are formed of queries and keys as they are, and scaled afterwards: q and
+// keys then hold pairs of columns where they else hold a float.
+bool in_pairs(const Tile& t) {
+#if defined(__AVX512BF16__)
+  return t.a.q.dtype == DType::kBF16 && t.a.k.dtype == DType::kBF16 && t.head_dim % (2 * kLanes) == 0;
+#else
+  return t.rows < 0;  // never
+#endif
+}
+
 void load_queries(Tile& t) {
+  const bool pairs = in_pairs(t);
+  const size_t row_bytes = static_cast<size_t>(t.head_dim) * (pairs ? 2 : 4);
+  auto* q = reinterpret_cast<std::byte*>(t.q);
+  memset(q + t.rows * row_bytes, 0, static_cast<size_t>(round_up(t.rows, kAtOnce) - t.rows) * row_bytes);
   for (int64_t r = 0; r < t.rows; ++r) {
     const In in = in_row(t.a.q, t.token(r));
+    if (pairs) {
+      memcpy(q + r * row_bytes, static_cast<const uint16_t*>(in.p) + t.head(r) * t.head_dim, row_bytes);
+      continue;
+    }
     for (int64_t c = 0; c < t.head_dim; c += kLanes) {
       const int64_t n = smaller(kLanes, t.head_dim - c);
       store({t.q + r * t.head_dim, DType::kF32}, c, load(in, t.head(r) * t.head_dim + c, n) * set1(t.a.scale), n);
     }
   }
-  memset(t.q + t.rows * t.head_dim, 0, static_cast<size_t>(round_up(t.rows, kAtOnce) - t.rows) * t.head_dim * sizeof(float));
 }
 
-// Keys [j, j + kKeys) that lie in [lo, hi), transposed to keys[column][key]; the others are zero. Values as rows.
+// A head's part of a row is short, and the next row far away: the hardware does not see the stream.
+TRANSOM_INLINE void prefetch_part(const ConstView& v, int64_t row, int64_t column, int64_t count) {
+  const int64_t size = v.dtype == DType::kF32 ? 4 : 2;
+  const auto* p = static_cast<const char*>(in_row(v, row).p) + column * size;
+  for (int64_t at = 0; at < count * size; at += 64) _mm_prefetch(p + at, _MM_HINT_T0);
+}
+void prefetch_keys(const Tile& t, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; ++i) {
+    const int64_t row = t.key_row(i);
+    prefetch_part(t.a.k, row, t.kv * t.head_dim, t.head_dim);
+    prefetch_part(t.a.v, row, t.kv * t.v_dim, t.v_dim);
+  }
+}
+
+// The even and the odd ones of pairs of bfloat16, as floats.
+TRANSOM_INLINE I even_of_pairs(I v) {
+#if defined(__AVX512F__)
+  return _mm512_slli_epi32(v, 16);
+#else
+  return _mm256_slli_epi32(v, 16);
+#endif
+}
+TRANSOM_INLINE I odd_of_pairs(I v) {
+#if defined(__AVX512F__)
+  return _mm512_and_si512(v, _mm512_set1_epi32(static_cast<int>(0xffff0000u)));
+#else
+  return _mm256_and_si256(v, _mm256_set1_epi32(static_cast<int>(0xffff0000u)));
+#endif
+}
+
+// keys[column][i .. i + kLanes) from rows of keys, null for a key that is not there: zeros.
+void transpose_keys(Tile& t, const In (&row)[kLanes], int64_t i) {
+  I v[kLanes];
+  int64_t c = 0;
+  if (t.a.k.dtype == DType::kBF16)  // a pair of columns at a time, moved as one
+    for (; c + 2 * kLanes <= t.head_dim; c += 2 * kLanes) {
+      for (int k = 0; k < kLanes; ++k) v[k] = row[k].p ? load_i(static_cast<const uint16_t*>(row[k].p) + t.kv * t.head_dim + c) : zero_i();
+      transpose(v);
+      for (int64_t k = 0; k < kLanes; ++k) {
+        if (in_pairs(t)) {
+          store_i(t.keys + (c / 2 + k) * kKeys + i, v[k]);
+          continue;
+        }
+        store_i(t.keys + (c + 2 * k) * kKeys + i, even_of_pairs(v[k]));
+        store_i(t.keys + (c + 2 * k + 1) * kKeys + i, odd_of_pairs(v[k]));
+      }
+    }
+  for (; c < t.head_dim; c += kLanes) {
+    const int64_t n = smaller(kLanes, t.head_dim - c);
+    for (int k = 0; k < kLanes; ++k) {
+      const F x = row[k].p ? load(row[k], t.kv * t.head_dim + c, n) : zero();
+      memcpy(&v[k], &x, sizeof x);
+    }
+    transpose(v);
+    for (int64_t k = 0; k < n; ++k) store_i(t.keys + (c + k) * kKeys + i, v[k]);
+  }
+}
+
+// Keys [j, j + kKeys) that lie in [lo, hi), transposed to keys[column][key]; the others are zero.
 void load_keys(Tile& t, int64_t j, int64_t lo, int64_t hi) {
   for (int64_t i = 0; i < kKeys; i += kLanes) {
     In row[kLanes];
@@ -81,28 +156,25 @@ void load_keys(Tile& t, int64_t j, int64_t lo, int64_t hi) {
       const bool there = j + i + k >= lo && j + i + k < hi;
       row[k] = {there ? in_row(t.a.k, t.key_row(j + i + k)).p : nullptr, t.a.k.dtype};
     }
-    for (int64_t c = 0; c < t.head_dim; c += kLanes) {
-      I v[kLanes];
-      const int64_t n = smaller(kLanes, t.head_dim - c);
-      for (int k = 0; k < kLanes; ++k) {
-        const F x = row[k].p ? load(row[k], t.kv * t.head_dim + c, n) : zero();
-        memcpy(&v[k], &x, sizeof x);
-      }
-      transpose(v);
-      for (int64_t k = 0; k < n; ++k) store_i(t.keys + (c + k) * kKeys + i, v[k]);
-    }
+    transpose_keys(t, row, i);
   }
-  const bool direct = t.a.v.dtype == DType::kF32 && t.v_pad == t.v_dim;
+}
+
+// Values are read where they lie if they are floats, or if there are too few rows to make floats of them first.
+bool reads_values(const Tile& t) { return t.v_pad == t.v_dim && (t.a.v.dtype == DType::kF32 || t.rows <= kAtOnce); }
+
+void load_values(Tile& t, int64_t j, int64_t lo, int64_t hi) {
+  const bool direct = reads_values(t);
   for (int64_t i = 0; i < kKeys; ++i) {
     float* row = t.values + i * t.v_pad;
     t.value_row[i] = row;
     if (j + i < lo || j + i >= hi) {
-      memset(row, 0, static_cast<size_t>(t.v_pad) * sizeof(float));
+      if (!direct) memset(row, 0, static_cast<size_t>(t.v_pad) * sizeof(float));
       continue;
     }
     const In in = in_row(t.a.v, t.key_row(j + i));
     if (direct) {
-      t.value_row[i] = static_cast<const float*>(in.p) + t.kv * t.v_dim;
+      t.value_row[i] = row_at(in.p, in.type, t.kv * t.v_dim, 1);
       continue;
     }
     for (int64_t c = 0; c < t.v_pad; c += kLanes) {
@@ -112,22 +184,56 @@ void load_keys(Tile& t, int64_t j, int64_t lo, int64_t hi) {
   }
 }
 
-// p[row][key] = q · k for kAtOnce rows.
-void score_rows(Tile& t, int64_t r) {
+#if defined(__AVX512BF16__)
+TRANSOM_INLINE F dot_pairs(F acc, I a, I b) {
+  __m512bh x, y;
+  memcpy(&x, &a, sizeof x);
+  memcpy(&y, &b, sizeof y);
+  return _mm512_dpbf16_ps(acc, x, y);
+}
+template <int M>
+TRANSOM_INLINE void score_pairs(Tile& t, int64_t r) {
+  const int64_t pairs = t.head_dim / 2;
+  const auto* q = reinterpret_cast<const std::byte*>(t.q) + r * pairs * 4;
+  for (int64_t i = 0; i < kKeys; i += 4 * kLanes) {
+    F acc[M][4];
+    for (auto& row : acc)
+      for (F& x : row) x = zero();
+    for (int64_t c = 0; c < pairs; ++c) {
+      I k[4];
+      for (int v = 0; v < 4; ++v) k[v] = load_i(t.keys + c * kKeys + i + v * kLanes);
+      for (int m = 0; m < M; ++m) {
+        int32_t pair;
+        memcpy(&pair, q + (m * pairs + c) * 4, 4);
+        for (int v = 0; v < 4; ++v) acc[m][v] = dot_pairs(acc[m][v], set1_i32(pair), k[v]);
+      }
+    }
+    for (int m = 0; m < M; ++m)
+      for (int v = 0; v < 4; ++v) storeu(t.p + (r + m) * kKeys + i + v * kLanes, acc[m][v] * set1(t.a.scale));
+  }
+}
+#endif
+
+// p[row][key] = scale * q · k for M rows.
+template <int M>
+TRANSOM_INLINE void score_rows(Tile& t, int64_t r) {
+#if defined(__AVX512BF16__)
+  if (in_pairs(t)) return score_pairs<M>(t, r);
+#endif
   const float* q = t.q + r * t.head_dim;
   for (int64_t i = 0; i < kKeys; i += 4 * kLanes) {
-    F acc[kAtOnce][4];
+    F acc[M][4];
     for (auto& row : acc)
       for (F& x : row) x = zero();
     for (int64_t c = 0; c < t.head_dim; ++c) {
       F k[4];
       for (int v = 0; v < 4; ++v) k[v] = loadu(t.keys + c * kKeys + i + v * kLanes);
-      for (int m = 0; m < kAtOnce; ++m) {
+      for (int m = 0; m < M; ++m) {
         const F x = set1(q[m * t.head_dim + c]);
         for (int v = 0; v < 4; ++v) acc[m][v] = fma(x, k[v], acc[m][v]);
       }
     }
-    for (int m = 0; m < kAtOnce; ++m)
+    for (int m = 0; m < M; ++m)
       for (int v = 0; v < 4; ++v) storeu(t.p + (r + m) * kKeys + i + v * kLanes, acc[m][v]);
   }
 }
@@ -195,23 +301,32 @@ void soften_row(Tile& t, int64_t r, int64_t j) {
   t.part_sum[r] += sum(total);
 }
 
-// part[row] += p[row] · values for kAtOnce rows, over `count` keys from key `first` of the block.
-void weigh_rows(Tile& t, int64_t r, int64_t first, int64_t last) {
+// part[row] += p[row] · values of `type` for M rows, over the keys [first, last) of the block.
+template <int M>
+TRANSOM_INLINE void weigh_rows(Tile& t, int64_t r, int64_t first, int64_t last, DType type) {
   for (int64_t c = 0; c < t.v_pad; c += 4 * kLanes) {
-    F acc[kAtOnce][4];
-    for (int m = 0; m < kAtOnce; ++m)
+    F acc[M][4];
+    for (int m = 0; m < M; ++m)
       for (int v = 0; v < 4; ++v) acc[m][v] = loadu(t.part + (r + m) * t.v_pad + c + v * kLanes);
     for (int64_t i = first; i < last; ++i) {
       F x[4];
-      for (int v = 0; v < 4; ++v) x[v] = loadu(t.value_row[i] + c + v * kLanes);
-      for (int m = 0; m < kAtOnce; ++m) {
+      for (int v = 0; v < 4; ++v) x[v] = load({t.value_row[i], type}, c + v * kLanes);
+      for (int m = 0; m < M; ++m) {
         const F w = set1(t.p[(r + m) * kKeys + i]);
         for (int v = 0; v < 4; ++v) acc[m][v] = fma(w, x[v], acc[m][v]);
       }
     }
-    for (int m = 0; m < kAtOnce; ++m)
+    for (int m = 0; m < M; ++m)
       for (int v = 0; v < 4; ++v) storeu(t.part + (r + m) * t.v_pad + c + v * kLanes, acc[m][v]);
   }
+}
+// `type` is a constant in each call, so that the loads in the loop have no branch.
+template <int M>
+void weigh_values(Tile& t, int64_t r, int64_t first, int64_t last) {
+  const DType type = reads_values(t) ? t.a.v.dtype : DType::kF32;
+  if (type == DType::kBF16) return weigh_rows<M>(t, r, first, last, DType::kBF16);
+  if (type == DType::kF16) return weigh_rows<M>(t, r, first, last, DType::kF16);
+  weigh_rows<M>(t, r, first, last, DType::kF32);
 }
 
 void clear(Tile& t, float* out, float* top, float* total) {
@@ -237,13 +352,21 @@ void attend(Tile& t, int64_t j0, int64_t j1) {
   for (int64_t r = 0; r < t.rows; ++r) lo = smaller(lo, t.begin(r)), hi = larger(hi, t.end(r));
   lo = larger(lo, j0), hi = smaller(hi, j1);
   for (int64_t j = lo / kKeys * kKeys; j < hi; j += kKeys) {
+    if (t.rows <= kAtOnce) prefetch_keys(t, larger(j + kKeys, lo), smaller(j + 2 * kKeys, hi));
     load_keys(t, j, lo, hi);
+    load_values(t, j, lo, hi);
     const int64_t first = larger(lo - j, 0), last = smaller(hi - j, kKeys);
-    for (int64_t r = 0; r < t.rows; r += kAtOnce) score_rows(t, r);
+    if (t.rows == 1) {
+      score_rows<1>(t, 0);
+      soften_row(t, 0, j);
+      weigh_values<1>(t, 0, first, last);
+      continue;
+    }
+    for (int64_t r = 0; r < t.rows; r += kAtOnce) score_rows<kAtOnce>(t, r);
     for (int64_t r = 0; r < t.rows; ++r) soften_row(t, r, j);
     for (int64_t r = t.rows; r < round_up(t.rows, kAtOnce); ++r)
       memset(t.p + r * kKeys, 0, kKeys * sizeof(float));
-    for (int64_t r = 0; r < t.rows; r += kAtOnce) weigh_rows(t, r, first, last);
+    for (int64_t r = 0; r < t.rows; r += kAtOnce) weigh_values<kAtOnce>(t, r, first, last);
   }
 }
 

@@ -3,6 +3,7 @@
 // too: the parts of each tile's segments are formed separately and merged after a barrier, with the same result.
 #include <algorithm>
 #include <atomic>
+#include <vector>
 
 #include "base/error.h"
 #include "base/threads.h"
@@ -44,10 +45,32 @@ void claim_tiles(const AttentionArgs& a, std::atomic<int64_t>& next, int64_t per
   }
 }
 
-}  // namespace
+// Sequences in a row that see the same keys and only those, as one: the beginnings of a beam search over one source. Where the
+// position of a row has no meaning, so have the borders between them.
+struct SharedKeys {
+  std::vector<int32_t> q_start, kv_len, pages;
 
-void run_attention(const Primitives& p, const AttentionArgs& a, Stream& s) {
-  CHECK(a.heads % a.kv_heads == 0 && a.q.cols % a.heads == 0 && a.out.cols % a.heads == 0);
+  bool join(const AttentionArgs& a) {
+    const SequenceTable& t = a.seqs;
+    const bool by_position = a.mask.causal || a.mask.window > 0 || a.mask.chunk > 0 || a.mod.alibi || a.mod.relative.bucket;
+    const auto same = [&](int32_t s) {
+      const int32_t* own = t.pages + int64_t{s} * t.max_pages;
+      const int64_t used = (t.kv_len[s] + t.page_size - 1) / t.page_size;
+      return t.kv_len[s] == t.kv_len[s - 1] && std::equal(own, own + used, own - t.max_pages);
+    };
+    if (by_position || !t.pages || t.count < 2 || !same(1)) return false;
+    for (int32_t s = 0; s < t.count; ++s) {
+      if (s > 0 && same(s)) continue;
+      q_start.push_back(t.q_start[s]);
+      kv_len.push_back(t.kv_len[s]);
+      pages.insert(pages.end(), t.pages + int64_t{s} * t.max_pages, t.pages + int64_t{s + 1} * t.max_pages);
+    }
+    q_start.push_back(t.q_start[t.count]);
+    return true;
+  }
+};
+
+void share_attention(const Primitives& p, const AttentionArgs& a, Stream& s) {
   int64_t tiles = 0, keys = 0;
   for (int32_t i = 0; i < a.seqs.count; ++i) {
     tiles += tiles_of(a, i) * a.kv_heads;
@@ -75,6 +98,21 @@ void run_attention(const Primitives& p, const AttentionArgs& a, Stream& s) {
     });
   };
   alone ? task(0, 1) : s.team->run(task);
+}
+
+}  // namespace
+
+void run_attention(const Primitives& p, const AttentionArgs& a, Stream& s) {
+  CHECK(a.heads % a.kv_heads == 0 && a.q.cols % a.heads == 0 && a.out.cols % a.heads == 0);
+  SharedKeys shared;
+  AttentionArgs joined = a;
+  if (shared.join(a)) {
+    joined.seqs.count = static_cast<int32_t>(shared.kv_len.size());
+    joined.seqs.q_start = shared.q_start.data();
+    joined.seqs.kv_len = shared.kv_len.data();
+    joined.seqs.pages = shared.pages.data();
+  }
+  share_attention(p, joined, s);
 }
 
 }  // namespace transom::cpu

@@ -55,21 +55,29 @@ void dequantize_format(Bytes p, float* dst, int64_t n) {
   }
 }
 
+constexpr int64_t kAhead = 4096;  // bytes
+
 bool is_plain_float(DType t) { return t == DType::kF32 || t == DType::kF16 || t == DType::kBF16; }
 
-// Two partial sums per product, over alternate vectors.
+// Two partial sums per product, over alternate vectors. `ahead`: how many bytes before they are read weights are fetched.
 template <int R, int T>
-TRANSOM_INLINE void dot_float(const In* w, const float* const* x, int64_t cols, float (&out)[T][kOutRows], int64_t at) {
+TRANSOM_INLINE void dot_float(const In* w, const float* const* x, int64_t cols, int64_t ahead, float (&out)[T][kOutRows], int64_t at) {
   F acc[R][T][2];
   for (int r = 0; r < R; ++r)
     for (int t = 0; t < T; ++t) acc[r][t][0] = acc[r][t][1] = zero();
   int64_t k = 0;
-  for (; k + 2 * kLanes <= cols; k += 2 * kLanes)
+  for (; k + 2 * kLanes <= cols; k += 2 * kLanes) {
+    for (int r = 0; r < R; ++r) {
+      const auto* p = static_cast<const char*>(w[r].p) + k * (w[r].type == DType::kF32 ? 4 : 2) + ahead;
+      _mm_prefetch(p, _MM_HINT_T0);
+      if (kWide && w[r].type == DType::kF32) _mm_prefetch(p + 64, _MM_HINT_T0);
+    }
     for (int half = 0; half < 2; ++half)
       for (int r = 0; r < R; ++r) {
         const F v = load(w[r], k + half * kLanes);
         for (int t = 0; t < T; ++t) acc[r][t][half] = fma(v, loadu(x[t] + k + half * kLanes), acc[r][t][half]);
       }
+  }
   for (; k < cols; k += kLanes)
     for (int r = 0; r < R; ++r) {
       const F v = load(w[r], k, smaller(kLanes, cols - k));
@@ -98,10 +106,12 @@ void gemv_type(const LinearTile& g) {
       for (int t = 0; t < T; ++t) x[t] = g.x->f32 + (t0 + t) * g.x->f32_stride;
       float out[T][kOutRows];
       int64_t i = 0;
+      // Rows side by side are as many streams: what follows them all is fetched, unless that is too far away.
+      const int64_t ahead = R * w.row_bytes <= kAhead ? kAhead / (R * w.row_bytes) * R * w.row_bytes : kAhead;
       for (; stored && i + R <= count; i += R) {
         In row[R];
         for (int r = 0; r < R; ++r) row[r] = {w.data + (n0 + i + r) * w.row_bytes, kType};
-        dot_float<R, T>(row, x, w.cols, out, i);
+        dot_float<R, T>(row, x, w.cols, ahead, out, i);
       }
       for (; i < count; ++i) {
         In row = {w.data + (n0 + i) * w.row_bytes, kType};
@@ -109,7 +119,7 @@ void gemv_type(const LinearTile& g) {
           decode(w, n0 + i, 0, decoded, w.cols);
           row.p = decoded;
         }
-        dot_float<1, T>(&row, x, w.cols, out, i);
+        dot_float<1, T>(&row, x, w.cols, 0, out, i);
       }
       for (int t = 0; t < T; ++t) finish_row(g.out, t0 + t, n0, count, out[t]);
     });

@@ -1,5 +1,6 @@
 // The blocked product in bfloat16 (vdpbf16ps: pairs of products added in float, denormals taken as zero), for weights of
 // any type but F32, decoded to bfloat16 a panel at a time.
+#include "kernels/cpu/isa.h"
 #include "kernels/cpu/panel_bf16.h"
 
 namespace transom::cpu {
@@ -48,6 +49,8 @@ void add_avx512bf16(Primitives& p) {
   p.gemm_form = TRANSOM_ISA::bf16_form;
   p.gemm = TRANSOM_ISA::gemm;
   p.linear_scratch = TRANSOM_ISA::linear_scratch;
+  p.attention = TRANSOM_ISA::attention;
+  p.attention_part = TRANSOM_ISA::attention_part;
 }
 
 }  // namespace transom::cpu

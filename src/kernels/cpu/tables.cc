@@ -19,7 +19,8 @@ Primitives make_primitives(Level level) {
   if (level == Level::kAvx2) return avx2_primitives();
   Primitives p = avx512_primitives();
   if (level == Level::kAvx512) return p;
-  level == Level::kAmx ? add_amx(p) : add_avx512bf16(p);
+  add_avx512bf16(p);
+  if (level == Level::kAmx) add_amx(p);
   return p;
 }
 
