@@ -373,6 +373,8 @@ void Decoder::add(const Json& json, std::string_view context) {
   const std::string& t = j.type();
   if (t == "Sequence") {
     for (const Json& d : j.array("decoders")) add(d, context);
+  } else if (t == "SentencePiece") {
+    steps_.push_back(sentencepiece_decoder(json, context));
   } else if (t == "ByteLevel") {
     steps_.push_back([](DecodeStage& next, Budget&) { return std::make_unique<ByteLevel>(next); });
   } else if (t == "ByteFallback") {

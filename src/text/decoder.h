@@ -28,20 +28,22 @@ class Decoder {
   // From tokenizer.json's "decoder"; null joins tokens with a space.
   Decoder(const Json& json, std::string_view context);
 
-  class Run;
-  std::unique_ptr<Run> start() const;
-
   // How much the replacing stages of one run may write: a few in a row could fill any memory.
   struct Budget {
     size_t left = size_t{16} << 20;
     void take(size_t bytes);  // throws Error{kResource}
   };
+  using Make = std::function<std::unique_ptr<DecodeStage>(DecodeStage& next, Budget& budget)>;
+  class Run;
+  std::unique_ptr<Run> start() const;
 
  private:
-  using Make = std::function<std::unique_ptr<DecodeStage>(DecodeStage& next, Budget& budget)>;
   void add(const Json& json, std::string_view context);
   std::vector<Make> steps_;
 };
+
+// The stage {"type": "SentencePiece", "special": [tokens], "after_special": text}: sentencepiece_decoder.cc.
+Decoder::Make sentencepiece_decoder(const Json& json, std::string_view context);
 
 // One decoding in progress.
 class Decoder::Run {

@@ -273,6 +273,7 @@ void MergeByScore::add_unknown(std::string_view piece, Run& run) const {
   } else if (unk_id_ >= 0 && !(run.after_unknown && fuse_unk_)) {
     run.out.push_back(unk_id_);
   }
+  if (run.scratch.unknown) note_unknown(*run.scratch.unknown, piece, run.after_unknown && fuse_unk_);
   run.after_unknown = run.met_unknown = true;
 }
 

@@ -43,7 +43,15 @@ struct ModelScratch {
   std::vector<uint64_t> heap;
   std::vector<Best> best;
   std::string text;
+  // The text of each run of unknown characters, where somebody asks: sentencepiece's models note them.
+  std::vector<std::string_view>* unknown = nullptr;
 };
+
+// Adds `piece` to a scratch's `unknown`, to the last run if it goes on.
+inline void note_unknown(std::vector<std::string_view>& unknown, std::string_view piece, bool goes_on) {
+  if (goes_on && !unknown.empty()) unknown.back() = {unknown.back().data(), unknown.back().size() + piece.size()};
+  else unknown.push_back(piece);
+}
 
 class Model {
  public:
@@ -62,6 +70,8 @@ std::unique_ptr<Model> make_unigram(const TokenizerModel& spec, const Vocabulary
 // merge_by_score.h and sentencepiece_unigram.h.
 std::unique_ptr<Model> make_merge_by_score(const TokenizerModel& spec, const Vocabulary& vocabulary, bool byte_level, std::string_view context);
 std::unique_ptr<Model> make_sentencepiece_unigram(const TokenizerModel& spec, const Vocabulary& vocabulary, std::string_view context);
+// Of a spec with `pieces` (pieces_by_text.cc). Throws Error{kCorrupt} when `vocabulary` lacks the unknown token.
+std::unique_ptr<Model> make_pieces_by_text(const TokenizerModel& spec, const Vocabulary& vocabulary, std::string_view context);
 
 // The ids of the byte tokens <0x00> … <0xFF>, -1 where one is missing.
 std::vector<int32_t> byte_token_ids(const Vocabulary& vocabulary);

@@ -62,7 +62,8 @@ Tokenizer::Impl::Impl(text::TokenizerSpec spec, std::string_view where) : contex
   unk_id = spec.unk_id ? spec.unk_id : m.unk_id;
   if (!unk_id && m.unk_token)
     if (const int32_t id = vocabulary.find(*m.unk_token); id >= 0) unk_id = id;
-  switch (m.kind) {
+  if (m.pieces) model = text::make_pieces_by_text(m, vocabulary, where);
+  else switch (m.kind) {
     case TokenizerModel::Kind::kBpe: model = text::make_bpe(m, vocabulary, byte_level, where); break;
     case TokenizerModel::Kind::kWordPiece: model = text::make_word_piece(m, vocabulary); break;
     case TokenizerModel::Kind::kWordLevel: model = text::make_word_level(m, vocabulary); break;
@@ -74,6 +75,7 @@ Tokenizer::Impl::Impl(text::TokenizerSpec spec, std::string_view where) : contex
   size_ = static_cast<int32_t>(vocabulary.tokens().size());
   add_tokens(spec.added_tokens);
   set_truncation(spec.truncation);
+  leading = std::move(spec.leading);
   bos_id = spec.bos_id, eos_id = spec.eos_id, pad_id = spec.pad_id;
 }
 
@@ -159,8 +161,19 @@ void Tokenizer::Impl::encode_broken(std::string_view bytes, Call& call) const {
   }
 }
 
+size_t Tokenizer::Impl::encode_leading(std::string_view s, Call& call) const {
+  if (!leading || !s.starts_with(leading->open)) return 0;
+  const size_t close = s.find(leading->close);
+  if (close == s.npos) return 0;
+  const size_t size = close + leading->close.size();
+  const int32_t id = vocabulary.find(s.substr(0, size));
+  if (id >= 0 || unk_id) call.ids.push_back(id >= 0 ? id : *unk_id);
+  return size;
+}
+
 void Tokenizer::Impl::encode_raw(std::string_view s, Call& call) const {
   const auto part = [&](size_t begin, size_t end) {
+    if (begin < end) begin += encode_leading(s.substr(begin, end - begin), call);
     if (begin >= end) return;
     const std::string_view piece = s.substr(begin, end - begin);
     const size_t start = call.at_start && begin == 0 ? text::utf8_len(piece[0]) : 0;

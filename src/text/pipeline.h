@@ -59,6 +59,7 @@ struct Tokenizer::Impl {
   std::unique_ptr<text::Decoder> decoder;
   text::AddedTokenMatcher raw_matcher, normalized_matcher;
   std::optional<Truncation> truncation;
+  std::optional<text::TokenizerSpec::LeadingToken> leading;
   std::optional<int32_t> bos_id, eos_id, pad_id, unk_id;
   bool byte_level = false;         // the model works on raw bytes
   bool maps_bytes = false;         // it works on characters that stand for bytes
@@ -69,6 +70,8 @@ struct Tokenizer::Impl {
   struct Call;
   void add_tokens(const std::vector<text::AddedToken>& tokens);
   void set_truncation(const Json& json);
+  // Takes a token off the beginning of a text; returns its bytes.
+  size_t encode_leading(std::string_view text, Call& call) const;
   void encode_raw(std::string_view text, Call& call) const;
   void encode_broken(std::string_view bytes, Call& call) const;
   void encode_normalized(text::Piece piece, Call& call) const;

@@ -51,7 +51,7 @@ SentencePieceUnigram::SentencePieceUnigram(const TokenizerModel& spec, const Voc
   pieces_ = ByteTrie(std::move(keys));
 }
 
-void SentencePieceUnigram::encode(std::string_view text, ModelScratch&, std::vector<int32_t>& out) const {
+void SentencePieceUnigram::encode(std::string_view text, ModelScratch& scratch, std::vector<int32_t>& out) const {
   if (text.empty()) return;
   std::vector<Best> best(text.size() + 1);
   size_t frontier = 0;
@@ -87,6 +87,7 @@ void SentencePieceUnigram::encode(std::string_view text, ModelScratch&, std::vec
     else if (!byte_ids_.empty())
       for (size_t i = it->first; i < it->second; ++i) out.push_back(byte_ids_[static_cast<uint8_t>(text[i])]);
     else if (!after_unknown) out.push_back(unk_id_);
+    if (id < 0 && scratch.unknown) note_unknown(*scratch.unknown, text.substr(it->first, it->second - it->first), after_unknown);
     after_unknown = id < 0;
   }
 }

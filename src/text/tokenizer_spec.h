@@ -30,6 +30,8 @@ struct TokenizerModel {
   std::vector<std::pair<int32_t, int32_t>> merge_ids;       // BPE, the same as ids of `tokens`; used when not empty
   std::vector<double> scores;                               // by id: Unigram, kMergeByScore
   std::vector<PieceType> types;                             // by id: kMergeByScore, kSentencePieceUnigram; empty: all normal
+  // Marian, M2M100: a text is cut as this model of sentencepiece does it, and `tokens` are looked up by the pieces' text.
+  std::shared_ptr<const TokenizerModel> pieces;
   PieceType type(size_t id) const { return id < types.size() ? types[id] : PieceType::kNormal; }
   std::optional<std::string> unk_token;
   std::optional<int32_t> unk_id;                            // Unigram's own way to say it; wins over unk_token
@@ -44,6 +46,11 @@ struct TokenizerSpec {
   Json normalizer, pre_tokenizer, post_processor, decoder;  // as in tokenizer.json; null when absent
   Json truncation, padding;
   std::optional<int32_t> bos_id, eos_id, pad_id, unk_id;
+  // Marian: what stands between these two at the beginning of a text is a token, ">>fra<<".
+  struct LeadingToken {
+    std::string open, close;
+  };
+  std::optional<LeadingToken> leading;
 };
 
 }  // namespace transom::text

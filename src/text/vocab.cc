@@ -45,6 +45,8 @@ std::vector<std::string> files_ending(const std::string& directory, std::string_
 std::optional<TokenizerSpec> load_directory(const std::string& directory) {
   const VocabularyConfig config = read_vocabulary_config(directory);
   const auto in = [&](const char* name) { return directory + "/" + name; };
+  if (file_exists(in("vocab.json")) && file_exists(in("source.spm"))) return load_marian(directory, config);
+  if (file_exists(in("vocab.json")) && file_exists(in("sentencepiece.bpe.model"))) return load_m2m100(directory, config);
   for (const char* name : {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model"})
     if (file_exists(in(name))) return load_model_file(in(name), config);
   if (file_exists(in("tiktoken.model"))) return load_tiktoken(in("tiktoken.model"), config);
@@ -62,7 +64,7 @@ TokenizerSpec load_other_vocabulary(const std::string& path) {
   if (dir_exists(path)) {
     if (auto spec = load_directory(path)) return std::move(*spec);
     fail(Code::kNotFound, path, "expected tokenizer.json, tokenizer.model, spiece.model, tiktoken.model, *.tiktoken, tekken.json, "
-         "vocab.json with merges.txt, vocab.txt or *.gguf, got none of them");
+         "vocab.json with merges.txt, source.spm or sentencepiece.bpe.model, vocab.txt or *.gguf, got none of them");
   }
   if (is_gguf(path)) return convert_gguf_vocabulary(GgufMetadata::open(path));
   const fs::path file(path);

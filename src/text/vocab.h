@@ -33,6 +33,23 @@ struct VocabularyConfig {
 };
 VocabularyConfig read_vocabulary_config(const std::string& directory);
 
+// vocab.json: tokens by id.
+std::vector<std::string> read_vocab_json(const std::string& path);
+// The tokens of a sentencepiece model as they are, and its normalizer.
+struct Pieces {
+  TokenizerModel model;
+  Json normalizer;
+};
+Pieces read_pieces(std::string_view bytes, const std::string& path);
+// Adds a special token where the vocabulary has it; returns its id.
+std::optional<int32_t> add_special(TokenizerSpec& spec, const std::string& content, bool lstrip = false);
+// The role's token in the config, or `preset`.
+std::string role(const VocabularyConfig& config, const char* name, std::string preset);
+// The languages of a class of translation models, in the order of their ids: "eng_Latn", "en_XX", "en"; none for other classes.
+std::vector<std::string> language_codes(std::string_view tokenizer_class);
+// The token of the config's source language, else of `preset`.
+std::string source_language(const VocabularyConfig& config, std::string preset);
+
 // Adds the configured tokens and the special ids (bos, eos, pad, unk) to a spec whose vocabulary stands.
 void apply_config(const VocabularyConfig& config, TokenizerSpec& spec);
 
@@ -44,6 +61,9 @@ TokenizerSpec convert_sentencepiece(std::string_view bytes, const std::string& p
 TokenizerSpec convert_tiktoken(std::string_view bytes, const std::string& path, const VocabularyConfig& config);
 TokenizerSpec convert_tekken(std::string_view bytes, const std::string& path);
 TokenizerSpec load_vocab_and_merges(const std::string& vocab_path, const std::string& merges_path, const VocabularyConfig& config);
+// source.spm, target.spm and vocab.json of a directory; sentencepiece.bpe.model and vocab.json.
+TokenizerSpec load_marian(const std::string& directory, const VocabularyConfig& config);
+TokenizerSpec load_m2m100(const std::string& directory, const VocabularyConfig& config);
 TokenizerSpec load_wordpiece_list(const std::string& path, const VocabularyConfig& config);
 TokenizerSpec convert_gguf_vocabulary(const GgufMetadata& gguf);
 

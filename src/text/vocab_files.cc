@@ -7,13 +7,11 @@
 #include "text/vocab.h"
 
 namespace transom::text {
-namespace {
-
-constexpr int64_t kMaxId = 1 << 24;
 
 std::vector<std::string> read_vocab_json(const std::string& path) {
   const Json values = read_json_file(path);
   if (!values.is_object() || values.empty()) fail(Code::kCorrupt, path, "expected an object of tokens and ids, got {}", values.type_name());
+  constexpr int64_t kMaxId = 1 << 24;
   std::vector<std::string> tokens;
   for (const auto& [token, id] : values.items()) {
     const int64_t i = id.is_number_integer() ? id.get<int64_t>() : -1;
@@ -25,6 +23,22 @@ std::vector<std::string> read_vocab_json(const std::string& path) {
   }
   return tokens;
 }
+
+std::string role(const VocabularyConfig& config, const char* name, std::string preset) {
+  const auto it = config.roles.find(name);
+  return it == config.roles.end() ? preset : it->second;
+}
+
+std::optional<int32_t> add_special(TokenizerSpec& spec, const std::string& content, bool lstrip) {
+  const auto id = find_token(spec, content);
+  if (content.empty() || !id) return std::nullopt;
+  for (const AddedToken& t : spec.added_tokens)
+    if (t.id == *id) return id;
+  spec.added_tokens.push_back({.id = *id, .content = content, .lstrip = lstrip, .special = true});
+  return id;
+}
+
+namespace {
 
 // merges.txt: "left right" a line, in order of rank; a first line "#version: …" says nothing.
 std::vector<std::pair<std::string, std::string>> read_merges(const std::string& path) {
@@ -42,22 +56,6 @@ std::vector<std::pair<std::string, std::string>> read_merges(const std::string& 
     merges.emplace_back(line.substr(0, space), line.substr(space + 1));
   }
   return merges;
-}
-
-// The role's token in the config, or `preset`.
-std::string role(const VocabularyConfig& config, const char* name, std::string preset) {
-  const auto it = config.roles.find(name);
-  return it == config.roles.end() ? preset : it->second;
-}
-
-// Adds a special token where the vocabulary has it; returns its id.
-std::optional<int32_t> add_special(TokenizerSpec& spec, const std::string& content, bool lstrip = false) {
-  const auto id = find_token(spec, content);
-  if (content.empty() || !id) return std::nullopt;
-  for (const AddedToken& t : spec.added_tokens)
-    if (t.id == *id) return id;
-  spec.added_tokens.push_back({.id = *id, .content = content, .lstrip = lstrip, .special = true});
-  return id;
 }
 
 // [CLS] text [SEP], where both are there.
@@ -120,6 +118,16 @@ TokenizerSpec clip_spec(TokenizerSpec spec, const VocabularyConfig& config) {
   return spec;
 }
 
+// <|startoftranscript|><|notimestamps|> text <|endoftext|>, of what is there.
+TokenizerSpec whisper_frame(TokenizerSpec spec) {
+  std::vector<int32_t> before, after;
+  for (const char* token : {"<|startoftranscript|>", "<|notimestamps|>"})
+    if (const auto id = find_token(spec, token)) before.push_back(*id);
+  if (spec.eos_id) after.push_back(*spec.eos_id);
+  spec.post_processor = template_of(spec, before, after);
+  return spec;
+}
+
 }  // namespace
 
 TokenizerSpec load_vocab_and_merges(const std::string& vocab_path, const std::string& merges_path, const VocabularyConfig& config) {
@@ -142,6 +150,7 @@ TokenizerSpec load_vocab_and_merges(const std::string& vocab_path, const std::st
   const auto cls = c.frames ? add_special(spec, role(config, "cls_token", c.bos)) : std::nullopt;
   const auto sep = c.frames ? add_special(spec, role(config, "sep_token", c.eos)) : std::nullopt;
   apply_config(config, spec);
+  if (config.tokenizer_class == "WhisperTokenizer") return whisper_frame(std::move(spec));
   const bool bos = !c.frames && config.flag("add_bos_token", false);
   frame(spec, bos ? spec.bos_id : cls, sep);
   return spec;

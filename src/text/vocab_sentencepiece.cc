@@ -14,9 +14,18 @@ struct Frame {
   bool bos, eos;
 };
 
+// Which end of a text the token of its language stands at.
+enum class Language { kNone, kFirst, kLast };
+Language language_of(const VocabularyConfig& config) {
+  const std::string& name = config.tokenizer_class;
+  if (name == "MBartTokenizer") return Language::kLast;
+  if (name == "NllbTokenizer") return config.flag("legacy_behaviour", false) ? Language::kLast : Language::kFirst;
+  return name == "MBart50Tokenizer" ? Language::kFirst : Language::kNone;
+}
+
 // What a class adds around a text when its config does not say (transformers' models/*/tokenization_*.py).
 Frame frame_of(const std::string& tokenizer_class, bool bpe) {
-  for (const char* c : {"T5Tokenizer", "MT5Tokenizer", "PegasusTokenizer", "MarianTokenizer", "ByT5Tokenizer"})
+  for (const char* c : {"T5Tokenizer", "MT5Tokenizer", "PegasusTokenizer", "ByT5Tokenizer", "MBartTokenizer", "MBart50Tokenizer", "NllbTokenizer"})
     if (tokenizer_class == c) return {false, true};
   for (const char* c : {"XLMRobertaTokenizer", "CamembertTokenizer", "BarthezTokenizer"})
     if (tokenizer_class == c) return {true, true};
@@ -24,8 +33,8 @@ Frame frame_of(const std::string& tokenizer_class, bool bpe) {
   return {bpe, false};  // Llama, Gemma, Mistral and what has no config
 }
 
-// Ids of fairseq's vocabularies: <s> <pad> </s> <unk>, then sentencepiece's pieces from id 3 on, then <mask>.
-void shift_for_fairseq(TokenizerSpec& spec) {
+// Ids of fairseq's vocabularies: <s> <pad> </s> <unk>, then sentencepiece's pieces from id 3 on, then the languages, then <mask>.
+void shift_for_fairseq(TokenizerSpec& spec, std::vector<std::string> more) {
   TokenizerModel& m = spec.model;
   if (m.tokens.size() < 3) return;
   const auto shift = [](auto& v, auto a, auto b, auto c, auto d) {
@@ -36,13 +45,40 @@ void shift_for_fairseq(TokenizerSpec& spec) {
   shift(m.scores, 0.0, 0.0, 0.0, 0.0);
   shift(m.types, PieceType::kControl, PieceType::kControl, PieceType::kControl, PieceType::kUnknown);
   m.unk_token = "<unk>";
-  m.tokens.emplace_back("<mask>");
-  m.scores.push_back(0);
-  m.types.push_back(PieceType::kControl);
+  more.emplace_back("<mask>");
+  for (std::string& token : more) {
+    m.tokens.push_back(std::move(token));
+    m.scores.push_back(0);
+    m.types.push_back(PieceType::kControl);
+  }
   spec.bos_id = 0;
   spec.pad_id = 1;
   spec.eos_id = 2;
   spec.unk_id = 3;
+}
+
+// Pegasus: ids of sentencepiece's pieces count from `offset`, with <pad> </s> <mask_1> <mask_2> <unk_2> … up to its <unk> in place of its
+// own <pad> and </s>.
+void shift_for_pegasus(const VocabularyConfig& config, TokenizerSpec& spec) {
+  TokenizerModel& m = spec.model;
+  int64_t offset = 103;
+  if (config.has("offset") && config.values["offset"].is_number_integer()) offset = config.values["offset"].get<int64_t>();
+  if (offset < 4 || offset > 10000) fail(Code::kCorrupt, config.path, "expected an offset of 4 to 10000, got {}", offset);
+  std::vector<std::string> first = {"<pad>", "</s>", "<mask_1>", "<mask_2>"};
+  for (int64_t i = 4; i < offset + 2; ++i) first.push_back(fmt::format("<unk_{}>", i - 2));
+  if (m.tokens.size() < 3 || m.tokens[0] != first[0] || m.tokens[1] != first[1])
+    fail(Code::kCorrupt, config.path, "expected a model that begins with <pad> and </s>, got {} pieces of others", m.tokens.size());
+  const auto replace = [](auto& v, const auto& by) {
+    v.erase(v.begin(), v.begin() + 2);
+    v.insert(v.begin(), by.begin(), by.end());
+  };
+  replace(m.tokens, first);
+  replace(m.scores, std::vector<double>(first.size()));
+  replace(m.types, std::vector<PieceType>(first.size(), PieceType::kControl));
+  spec.pad_id = 0;
+  spec.eos_id = 1;
+  if (spec.unk_id) *spec.unk_id += static_cast<int32_t>(offset);
+  spec.bos_id.reset();
 }
 
 // T5's sentinels stand behind the pieces in falling order: <extra_id_99> … <extra_id_0>.
@@ -84,6 +120,14 @@ Json normalizer_of(const SentencePieceFile& file, const TokenizerModel& model, b
               {"user_defined", std::move(user)}};
 }
 
+SentencePieceFile parse_known(std::string_view bytes, const std::string& path) {
+  SentencePieceFile file = parse_sentencepiece(bytes, path);
+  if (file.model != SentencePieceFile::Model::kBpe && file.model != SentencePieceFile::Model::kUnigram)
+    fail(Code::kUnsupported, path, "expected a sentencepiece BPE or unigram model, got {}",
+         file.model == SentencePieceFile::Model::kWord ? "a word model" : "a character model");
+  return file;
+}
+
 void set_special_ids(const SentencePieceFile& file, TokenizerSpec& spec) {
   const auto set = [&](int32_t id, PieceType type, std::optional<int32_t>& out) {
     if (id >= 0 && static_cast<size_t>(id) < file.pieces.size() && file.pieces[id].type == type) out = id;
@@ -97,16 +141,22 @@ void set_special_ids(const SentencePieceFile& file, TokenizerSpec& spec) {
 
 }  // namespace
 
+Pieces read_pieces(std::string_view bytes, const std::string& path) {
+  const SentencePieceFile file = parse_known(bytes, path);
+  Pieces p{.model = model_of(file), .normalizer = nullptr};
+  p.normalizer = normalizer_of(file, p.model, true);
+  return p;
+}
+
 TokenizerSpec convert_sentencepiece(std::string_view bytes, const std::string& path, const VocabularyConfig& config) {
-  const SentencePieceFile file = parse_sentencepiece(bytes, path);
-  if (file.model != SentencePieceFile::Model::kBpe && file.model != SentencePieceFile::Model::kUnigram)
-    fail(Code::kUnsupported, path, "expected a sentencepiece BPE or unigram model, got {}",
-         file.model == SentencePieceFile::Model::kWord ? "a word model" : "a character model");
+  const SentencePieceFile file = parse_known(bytes, path);
   const std::string& name = config.tokenizer_class;
   TokenizerSpec spec;
   spec.model = model_of(file);
   set_special_ids(file, spec);
-  if (name == "XLMRobertaTokenizer") shift_for_fairseq(spec);
+  const Language language = language_of(config);
+  if (name == "XLMRobertaTokenizer" || language != Language::kNone) shift_for_fairseq(spec, language_codes(name));
+  if (name == "PegasusTokenizer") shift_for_pegasus(config, spec);
   const bool bpe = spec.model.kind == TokenizerModel::Kind::kMergeByScore;
   spec.normalizer = normalizer_of(file, spec.model, config.flag("legacy", true));
   spec.decoder = metaspace_decoder(file.byte_fallback, file.add_dummy_prefix && !file.treat_whitespace_as_suffix);
@@ -122,6 +172,12 @@ TokenizerSpec convert_sentencepiece(std::string_view bytes, const std::string& p
   std::vector<int32_t> before, after;
   if (config.flag("add_bos_token", frame.bos) && spec.bos_id) before.push_back(*spec.bos_id);
   if (config.flag("add_eos_token", frame.eos) && spec.eos_id) after.push_back(*spec.eos_id);
+  if (language != Language::kNone) {
+    const std::string source = source_language(config, name == "NllbTokenizer" ? "eng_Latn" : "en_XX");
+    const auto id = find_token(spec, source);
+    if (!id) fail(Code::kCorrupt, config.path, "expected a language of the model as src_lang, got {}", source);
+    language == Language::kFirst ? before.insert(before.begin(), *id) : after.insert(after.end(), *id);
+  }
   spec.post_processor = template_of(spec, before, after);
   return spec;
 }
