@@ -18,7 +18,7 @@ struct TrainOptions {
 
 class Trainer {
  public:
-  // Error{kUnsupported} for a model whose weights are streamed or that has no language-model head.
+  // Error{kUnsupported} for a model whose weights are streamed, that has an encoder of its own (no gradient yet), or no language-model head.
   explicit Trainer(Model model, TrainOptions options = {});
   ~Trainer();
 

@@ -205,8 +205,8 @@ Bindings bind_params(ParamTable& params, const TensorSource& source, const Rules
     if (place.slab >= 0) slabs[e] = std::max(slabs[e], place.slab + 1);
     Binding b = bind(params, p, *e, place, rules.offset(p.name), source);
     b.negative_exp = rules.stores_negative_exp(p.name);
-    if (p.tied && tied_is_shared(p, *e, source, rules, prefix, out.warnings)) continue;
-    out.rows.push_back(b);
+    if (p.tied && tied_is_shared(p, *e, source, rules, prefix, out.warnings)) out.shared.push_back(b);
+    else out.rows.push_back(b);
   }
   for (const auto& [e, count] : slabs)
     if (e->shape[0] != count)
@@ -280,13 +280,11 @@ void copy_joined(const Binding& b, std::span<const std::byte* const> stored, std
 void copy_value(const Binding& b, const std::byte* stored, std::byte* to) {
   const Param& p = *b.param;
   const DType type = b.entry->dtype;
-  const int64_t run = b.run > 0 ? b.run : std::max<int64_t>(size_of(p), 1);
-  const auto row_of = [&](int64_t i) { return b.begin + i / run * b.stride + i % run; };
   if (p.kind == ParamKind::kVector) {
     std::vector<float> all(b.stored_rows ? b.stored_rows : size_of(p));
     dequantize_row(type, stored, all.data(), static_cast<int64_t>(all.size()));
     for (int64_t i = 0; i < size_of(p); ++i) {
-      const double stored_value = all[row_of(i)] + b.offset;
+      const double stored_value = all[b.row(i)] + b.offset;
       const auto value = static_cast<float>(b.negative_exp ? std::log(-stored_value) : stored_value);
       std::memcpy(to + i * sizeof value, &value, sizeof value);
     }
@@ -295,9 +293,9 @@ void copy_value(const Binding& b, const std::byte* stored, std::byte* to) {
   const int64_t row = row_bytes(type, p.cols), element = info(type).bytes;
   const bool contiguous = b.run == 0 && !b.transposed;  // the stored bytes begin with the first row
   for (int64_t i = 0; i < p.rows; ++i) {
-    if (!b.transposed) std::memcpy(to + i * row, stored + (contiguous ? i : row_of(i)) * row, row);
+    if (!b.transposed) std::memcpy(to + i * row, stored + (contiguous ? i : b.row(i)) * row, row);
     for (int64_t c = 0; b.transposed && c < p.cols; ++c)
-      std::memcpy(to + i * row + c * element, stored + (c * b.stored_rows + row_of(i)) * element, element);
+      std::memcpy(to + i * row + c * element, stored + (c * b.stored_rows + b.row(i)) * element, element);
     if (p.unit_rows) to_unit_length(type, to + i * row, p.cols);
   }
 }

@@ -33,6 +33,8 @@ struct Binding {
   bool transposed = false;
   bool negative_exp = false;  // a vector that is stored as -exp of its values
   std::vector<std::pair<const TensorEntry*, bool>> joined;  // the tensors that make it up and whether they are transposed; `entry` is the first
+
+  int64_t row(int64_t i) const { return run > 0 ? begin + i / run * stride + i % run : begin + i; }
 };
 
 // The bytes of the tensor that hold the value, and perhaps other values.
@@ -51,7 +53,8 @@ void copy_value(const Binding& b, const std::byte* stored, std::byte* to);
 void copy_joined(const Binding& b, std::span<const std::byte* const> stored, std::byte* to);
 
 struct Bindings {
-  std::vector<Binding> rows;  // tied parameters that share another's weight have none
+  std::vector<Binding> rows;    // tied parameters that share another's weight have none
+  std::vector<Binding> shared;  // of those, the ones that have a tensor of their own, of the same bytes
   std::vector<std::string> warnings;
 };
 

@@ -3,7 +3,6 @@
 #include "checkpoint/safetensors.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -236,7 +235,7 @@ std::string header_json(const std::vector<TensorToWrite>& tensors, const std::ma
   uint64_t offset = 0;
   for (const TensorToWrite& t : tensors) {
     const std::optional<uint64_t> bytes = dense_bytes(t.dtype, t.shape);
-    if (is_quantized(t.dtype) || !bytes || *bytes != t.data.size())
+    if (is_quantized(t.dtype) || !bytes || (!t.make && *bytes != t.data.size()))
       fail(Code::kInvalidArgument, path, "expected a plain dtype and {} bytes for {}, got {} and {} (tensor {})",
            bytes.value_or(0), shape_text(t.shape), name(t.dtype), t.data.size(), quote(t.name));
     if (t.name == "__metadata__" || header.contains(t.name))
@@ -253,6 +252,22 @@ std::string header_json(const std::vector<TensorToWrite>& tensors, const std::ma
   }
 }
 
+void write_file(const std::string& path, const std::string& header, const std::vector<TensorToWrite>& tensors) {
+  std::ofstream f(path, std::ios::binary | std::ios::trunc);
+  char size[8];
+  store_le<uint64_t>(size, header.size());
+  f.write(size, 8).write(header.data(), static_cast<std::streamsize>(header.size()));
+  for (const TensorToWrite& t : tensors) {
+    const std::vector<std::byte> made = t.make ? t.make() : std::vector<std::byte>{};
+    const std::span<const std::byte> data = t.make ? std::span<const std::byte>(made) : t.data;
+    CHECK(data.size() == *dense_bytes(t.dtype, t.shape));
+    f.write(reinterpret_cast<const char*>(data.data()), static_cast<std::streamsize>(data.size()));
+    if (!f) break;
+  }
+  f.close();
+  if (!f) fail(Code::kIo, path, "cannot write: {}", std::strerror(errno));
+}
+
 }  // namespace
 
 void write_safetensors(const std::string& path, std::vector<TensorToWrite> tensors,
@@ -262,20 +277,13 @@ void write_safetensors(const std::string& path, std::vector<TensorToWrite> tenso
     return wa != wb ? wa > wb : a.name < b.name;
   });
   const std::string header = header_json(tensors, metadata, path), temporary = path + ".tmp";
-  {
-    std::ofstream f(temporary, std::ios::binary | std::ios::trunc);
-    char size[8];
-    store_le<uint64_t>(size, header.size());
-    f.write(size, 8).write(header.data(), static_cast<std::streamsize>(header.size()));
-    for (const TensorToWrite& t : tensors)
-      f.write(reinterpret_cast<const char*>(t.data.data()), static_cast<std::streamsize>(t.data.size()));
-    f.close();
-    if (!f) {
-      std::remove(temporary.c_str());
-      fail(Code::kIo, path, "cannot write: {}", std::strerror(errno));
-    }
-  }
   std::error_code ec;
+  try {
+    write_file(temporary, header, tensors);
+  } catch (...) {
+    std::filesystem::remove(temporary, ec);
+    throw;
+  }
   std::filesystem::rename(temporary, path, ec);
   if (ec) fail(Code::kIo, path, "cannot rename from {}: {}", temporary, ec.message());
 }

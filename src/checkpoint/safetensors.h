@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -30,6 +31,7 @@ struct TensorToWrite {
   DType dtype = DType::kF32;  // one of the format's types, not a GGUF block format
   std::vector<int64_t> shape;
   std::span<const std::byte> data;
+  std::function<std::vector<std::byte>()> make = nullptr;  // in place of data: called when its turn comes, so that one at a time is in memory
 };
 
 // Writes a file: to `path` + ".tmp" first, then renamed, so that a failure leaves no half file under the name. Tensors

@@ -66,6 +66,7 @@ struct Trainer::Impl {
 Trainer::Trainer(Model model, TrainOptions options) : impl_(std::make_unique<Impl>(std::move(model), options)) {
   Model::Impl& m = impl_->model.impl();
   if (m.residency) fail(Code::kUnsupported, "trainer", "expected resident weights, got streamed ones");
+  if (m.network->source()) fail(Code::kUnsupported, "trainer", "expected a decoder, got {}: encoder-decoders have no gradient yet", m.architecture);
   if (m.network->head().task != nn::Task::kCausalLm)
     fail(Code::kUnsupported, "trainer", "expected a model with a language-model head, got {}", m.architecture);
   if (!m.kernels->host_memory) fail(Code::kUnsupported, "trainer", "expected CPU kernels, got {}", m.kernels->name);

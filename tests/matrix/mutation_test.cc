@@ -6,9 +6,10 @@
 #include <cstring>
 #include <filesystem>
 
-#include "engine/runner.h"
+#include "engine/loaded_model.h"
 #include "spec/config.h"
 #include "support/fixture_names.h"
+#include "support/run_case.h"
 #include "support/temp_dir.h"
 #include "transom/model.h"
 
@@ -20,13 +21,9 @@ namespace fs = std::filesystem;
 ModelOptions plain() { return {.kernels = "ref", .threads = 1}; }
 
 // The largest difference from the golden of one text.
-double distance(const Model& m, const test::Golden& golden, const test::GoldenCase& c) {
-  Runner r(m.impl(), 16, 0);
-  SequenceState state;
-  const bool logits = !c.logits.data.empty();
-  const StepItem item{.state = golden.json.at("kind") == "logits" ? &state : nullptr, .ids = c.ids, .token_types = c.type_ids, .want = StepItem::Want::kAll};
-  const std::span<const float> y = logits ? r.logits({&item, 1}) : r.hidden({&item, 1});
-  const std::vector<float>& want = logits ? c.logits.data : c.hidden.data;
+double distance(const Model& m, const test::GoldenCase& c) {
+  const std::vector<float> y = test::run_case(m, c);
+  const std::vector<float>& want = c.logits.data.empty() ? c.hidden.data : c.logits.data;
   if (y.size() != want.size()) return INFINITY;
   double d = 0;
   for (size_t i = 0; i < y.size(); ++i) d = std::max(d, std::fabs(double{y[i]} - want[i]));
@@ -37,7 +34,7 @@ double distance(const Model& m, const test::Golden& golden, const test::GoldenCa
 double distance(const Model& m, const test::Golden& golden) {
   double d = 0;
   for (size_t i = golden.cases.size() - std::min<size_t>(2, golden.cases.size()); i < golden.cases.size(); ++i)
-    d = std::max(d, distance(m, golden, golden.cases[i]));
+    d = std::max(d, distance(m, golden.cases[i]));
   return d;
 }
 
@@ -45,7 +42,7 @@ constexpr double kNoticed = 1e-4;  // the matrix's own tolerance
 
 std::vector<std::string> families() {
   std::vector<std::string> names;
-  for (const char* kind : {"logits", "embeddings", "heads"})
+  for (const char* kind : {"logits", "embeddings", "heads", "seq2seq"})
     for (std::string& name : test::own_weights(kind)) names.push_back(std::move(name));
   return names;
 }
@@ -103,6 +100,18 @@ std::string why_inert_in_recurrent(const std::string& key, const Json& config) {
   return "";
 }
 
+// The same of keys that encoder-decoders have.
+std::string why_inert_in_seq2seq(const std::string& key, const Json& config) {
+  if (!config.value("is_encoder_decoder", false)) return "";
+  for (const char* name : {"classifier_proj_size", "use_weighted_layer_sum", "median_filter_width", "apply_spec_augment", "init_std", "initializer_factor"})
+    if (key == name) return "of training, of another head, or of aligning words";
+  for (const char* start : {"mask_time_", "mask_feature_"})
+    if (key.starts_with(start)) return "of training";
+  if (key.ends_with("layerdrop")) return "of training";
+  if (key == "dense_act_fn" || key == "is_gated_act") return "feed_forward_proj says it";
+  return "";
+}
+
 // Why a change of the value of `key` cannot matter; "" when it can.
 std::string why_inert(const std::string& key, const Json& config) {
   const bool layers_say = config.contains("layer_types");
@@ -131,6 +140,7 @@ std::string why_inert(const std::string& key, const Json& config) {
   if (key == "max_relative_positions") return config[key] == -1 ? "below 1: max_position_embeddings" : "";
   if (key == "type_vocab_size") return config["model_type"] == "mpnet" ? "there are no token types" : "";
   if (const std::string why = why_inert_in_recurrent(key, config); !why.empty()) return why;
+  if (const std::string why = why_inert_in_seq2seq(key, config); !why.empty()) return why;
   if (key.find("dropout") != std::string::npos) return "of training";
   for (const char* start : {"pooler_", "summary_", "sparse_pred"})
     if (key.starts_with(start)) return "of another head, or of training";

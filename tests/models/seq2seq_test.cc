@@ -5,10 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <filesystem>
 
 #include "engine/runner.h"
-#include "support/fixture.h"
+#include "support/fixture_names.h"
+#include "support/run_case.h"
 #include "transom/engine.h"
 
 namespace transom {
@@ -16,49 +16,9 @@ namespace {
 
 using Want = StepItem::Want;
 
-struct Case {
-  std::vector<int32_t> source, ids;
-  test::Npy<float> features, logits, encoder;
-  SourceInput input() const {
-    if (features.data.empty()) return {.ids = source};
-    return {.features = {features.data.data(), DType::kF32, features.shape[0], features.shape[1], features.shape[1]}};
-  }
-};
+using Case = test::GoldenCase;
 
-std::vector<Case> cases(const std::string& name) {
-  std::vector<Case> out;
-  const std::string dir = test::fixture_path(name);
-  const Json file = read_json_file(dir + "/golden.json");
-  for (const Json& c : file.at("cases")) {
-    Case e{.source = c.value("source", std::vector<int32_t>{}), .ids = c.at("ids").get<std::vector<int32_t>>(), .features = {}, .logits = {}, .encoder = {}};
-    const auto array = [&](const char* key, test::Npy<float>& to) {
-      if (c.contains(key)) to = test::read_npy<float>(dir + "/" + c[key].get<std::string>());
-    };
-    array("features", e.features);
-    array("logits", e.logits);
-    array("encoder", e.encoder);
-    out.push_back(std::move(e));
-  }
-  EXPECT_FALSE(out.empty());
-  return out;
-}
-
-std::vector<std::string> fixtures() {
-  std::vector<std::string> names;
-  for (const auto& e : std::filesystem::directory_iterator(test::fixture_path(""))) {
-    const std::string file = e.path().string() + "/golden.json";
-    if (file_exists(file) && read_json_file(file).value("kind", "") == "seq2seq") names.push_back(e.path().filename());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-std::string test_name(const testing::TestParamInfo<std::string>& info) {
-  std::string s = info.param;
-  for (char& c : s)
-    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
-  return s;
-}
+std::vector<Case> cases(const std::string& name) { return test::load_golden(name).cases; }
 
 Model load(const std::string& name, bool stream = false, const char* kernels = "ref") {
   return Model::load(test::fixture_path(name), {.kernels = kernels, .threads = 2, .stream_weights = stream});
@@ -77,7 +37,7 @@ double largest_difference(const std::vector<float>& a, const std::vector<float>&
 std::vector<float> whole(const Model& m, const Case& c, bool stateful) {
   Runner r(m.impl(), 16, 0);
   SequenceState s;
-  const StepItem item{.state = stateful ? &s : nullptr, .ids = c.ids, .want = Want::kAll, .source = c.input()};
+  const StepItem item{.state = stateful ? &s : nullptr, .ids = c.ids, .want = Want::kAll, .source = test::source_of(c)};
   return copy(r.logits({&item, 1}));
 }
 
@@ -87,7 +47,7 @@ std::vector<float> in_chunks(const Model& m, const Case& c, size_t chunk) {
   std::vector<float> out;
   for (size_t i = 0; i < c.ids.size(); i += chunk) {
     const StepItem item{.state = &s, .ids = std::span(c.ids).subspan(i, std::min(chunk, c.ids.size() - i)), .want = Want::kAll,
-                        .source = i == 0 ? c.input() : SourceInput{}};
+                        .source = i == 0 ? test::source_of(c) : SourceInput{}};
     const auto rows = r.logits({&item, 1});
     out.insert(out.end(), rows.begin(), rows.end());
   }
@@ -109,7 +69,7 @@ TEST_P(Seq2Seq, EncoderAndLogitsEqualTransformers) {
       r.observer = [&](std::string_view name, const Tensor& t) {
         if (name == "encoder") encoder = copy(r.to_host(t));
       };
-      const StepItem item{.ids = c.ids, .want = Want::kAll, .source = c.input()};
+      const StepItem item{.ids = c.ids, .want = Want::kAll, .source = test::source_of(c)};
       EXPECT_LT(largest_difference(copy(r.logits({&item, 1})), c.logits.data), 1e-4) << c.ids.size() << " tokens, " << kernels;
       EXPECT_LT(largest_difference(encoder, c.encoder.data), 1e-4) << kernels;
     }
@@ -134,7 +94,7 @@ TEST_P(Seq2Seq, BatchedEqualsAlone) {
     std::vector<StepItem> items;
     std::vector<float> expected;
     for (size_t i = 0; i < all.size(); ++i) {
-      items.push_back({.state = stateful ? &states[i] : nullptr, .ids = all[i].ids, .want = Want::kAll, .source = all[i].input()});
+      items.push_back({.state = stateful ? &states[i] : nullptr, .ids = all[i].ids, .want = Want::kAll, .source = test::source_of(all[i])});
       const std::vector<float> alone = whole(m, all[i], false);
       expected.insert(expected.end(), alone.begin(), alone.end());
     }
@@ -149,11 +109,11 @@ TEST_P(Seq2Seq, BeginningsAndForksInOneStep) {
   const Case &a = all[1], &b = all[2];
   Runner r(m.impl(), 16, 0);
   std::vector<SequenceState> s(3);
-  const StepItem first{.state = &s[0], .ids = std::span(a.ids).first(3), .want = Want::kNothing, .source = a.input()};
+  const StepItem first{.state = &s[0], .ids = std::span(a.ids).first(3), .want = Want::kNothing, .source = test::source_of(a)};
   r.logits({&first, 1});
   s[2] = r.fork(s[0]);
   const std::vector<StepItem> items = {{.state = &s[0], .ids = std::span(a.ids).subspan(3), .want = Want::kLast},
-                                       {.state = &s[1], .ids = b.ids, .want = Want::kLast, .source = b.input()},
+                                       {.state = &s[1], .ids = b.ids, .want = Want::kLast, .source = test::source_of(b)},
                                        {.state = &s[2], .ids = std::span(a.ids).subspan(3), .want = Want::kLast}};
   const std::vector<float> rows = copy(r.logits(items));
   const auto last = [&](const Case& c) {
@@ -176,7 +136,8 @@ TEST_P(Seq2Seq, StreamedEqualsResident) {
   EXPECT_EQ(whole(load(GetParam(), true), c, true), whole(load(GetParam()), c, true));
 }
 
-INSTANTIATE_TEST_SUITE_P(Fixtures, Seq2Seq, testing::ValuesIn(fixtures()), test_name);
+INSTANTIATE_TEST_SUITE_P(Fixtures, Seq2Seq, testing::ValuesIn(test::fixtures("seq2seq")),
+                         [](const testing::TestParamInfo<std::string>& info) { return test::as_test_name(info.param); });
 
 TEST(Seq2SeqInput, WhatTheModelCannotReadIsRefused) {
   const Model m = load("bart");

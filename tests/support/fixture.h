@@ -23,6 +23,9 @@ struct GoldenCase {
   Npy<float> hidden;              // [T, D], kind "embeddings"
   Npy<float> mean;                // [D], mean over tokens, L2-normalized
   Npy<float> pooled;              // [D], only where the fixture has a pooler
+  // Kind "seq2seq": what the encoder reads, ids or features [frames, columns], and what it makes of it, [S, D].
+  std::vector<int32_t> source;
+  Npy<float> features, encoder;
 };
 
 struct Golden {
@@ -44,6 +47,9 @@ inline Golden load_golden(const std::string& name, const std::string& file = "go
     array("hidden", out.hidden);
     array("mean", out.mean);
     array("pooled", out.pooled);
+    if (c.contains("source")) out.source = c["source"].get<std::vector<int32_t>>();
+    array("features", out.features);
+    array("encoder", out.encoder);
     golden.cases.push_back(std::move(out));
   }
   return golden;

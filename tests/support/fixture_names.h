@@ -13,7 +13,7 @@
 
 namespace transom::test {
 
-// The fixtures of a kind ("logits", "embeddings", "heads"), without adapters, by name. Every process of every test asks: the files are
+// The fixtures of a kind ("logits", "embeddings", "heads", "seq2seq"), without adapters, by name. Every process of every test asks: the files are
 // searched, not parsed.
 inline std::vector<std::string> fixtures(const std::string& kind) {
   std::vector<std::string> names;
