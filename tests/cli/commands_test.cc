@@ -57,6 +57,18 @@ TEST(Commands, JsonHasTheFrozenFields) {
   expect_keys(json_of({"tokenize", kLlama, "--json", "--decode", "54,55"}), {"text"});
 }
 
+TEST(Commands, TranslationsEqualTransformers) {
+  for (const char* name : {"marian-text", "m2m100-text"}) {
+    const std::string path = test::fixture_path(name);
+    for (const Json& c : read_json_file(path + "/golden.json").at("translations")) {
+      std::vector<std::string> args = {"translate", path, "-p", c["text"], "--target-lang", c["target"], "--num-beams", c["num_beams"].dump(),
+                                       "--max-tokens", "14", "--min-new-tokens", "8", "--no-repeat-ngram-size", "2", "--json"};
+      if (c.contains("source")) args.insert(args.end(), {"--source-lang", c["source"]});
+      EXPECT_EQ(json_of(args)["text"], c["translation"]) << c.dump();
+    }
+  }
+}
+
 TEST(Commands, CachedAndChunkedLogitsEqualOnePass) {
   for (const char* fixture : {"llama-chat", "gemma3-chat"}) {
     const std::vector<std::string> base = {"logits", test::fixture_path(fixture), "--ids", "5,6,7,8,9,10,11,12,13,14,15", "--kernels", "ref"};

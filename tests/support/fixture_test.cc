@@ -27,8 +27,8 @@ TEST(Fixtures, AreWhole) {
     kinds.insert(kind);
     if (!golden.json.contains("base")) by_kind[kind].push_back(name);
     EXPECT_EQ(golden.json.at("name"), name);
-    if (kind == "translate") {  // read by the tests of tokenizers
-      EXPECT_FALSE(golden.json.at("texts").empty());
+    if (kind == "generate" || kind == "translate") {  // read by the tests of beam search and of translation
+      EXPECT_FALSE(golden.json.at(kind == "generate" ? "generate" : "texts").empty());
       continue;
     }
     ASSERT_FALSE(golden.cases.empty());
@@ -55,7 +55,7 @@ TEST(Fixtures, AreWhole) {
   }
   for (auto& [kind, names] : by_kind) std::sort(names.begin(), names.end());
   for (const std::string& kind : kinds) EXPECT_EQ(fixtures(kind), by_kind[kind]) << "listed without parsing";
-  EXPECT_EQ(kinds, (std::set<std::string>{"embeddings", "heads", "logits", "seq2seq", "translate"}));
+  EXPECT_EQ(kinds, (std::set<std::string>{"embeddings", "generate", "heads", "logits", "seq2seq", "translate"}));
 }
 
 TEST(Fixtures, RealModelGoldensAreWhole) {
