@@ -99,7 +99,8 @@ Family mimo_v2_family() {
                                            "layer_types", "sliding_window", "sliding_window_size", "swa_num_attention_heads", "swa_rope_theta",
                                            "swa_num_key_value_heads", "swa_head_dim", "swa_v_head_dim", "add_full_attention_sink_bias",
                                            "add_swa_attention_sink_bias", "partial_rotary_factor"}),
-          .config_aliases = {{"n_routed_experts", "num_experts"}, {"layernorm_epsilon", "rms_norm_eps"}}};
+          .config_aliases = {{"n_routed_experts", "num_experts"}, {"layernorm_epsilon", "rms_norm_eps"}},
+          .section = "text_config"};
 }
 
 }  // namespace transom

@@ -1,4 +1,4 @@
-// open_checkpoint: which files of a directory are read, indexes, shards with any padding, and hostile names.
+// open_checkpoint: which files of a directory are read, indexes, shards with any padding, and hostile names. R42
 #include <gtest/gtest.h>
 
 #include <algorithm>

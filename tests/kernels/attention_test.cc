@@ -155,6 +155,32 @@ TEST_P(Attention, ScoreModifications) {
 }
 
 // By head, and by query and key, over paged and packed rows, for distances within reach and past it.
+// R26: a sink takes its share of the sum and adds no value; one of minus infinity is none.
+TEST_P(AttentionInvariance, SinksShareInTheSum) {
+  const int64_t heads = 3, size = 16;
+  for (const DType type : activations) {
+    Problem p({3, 3, 16, 16}, {{9, 9}}, 0, 5, type, type, random);
+    Matrix plain(DType::kF32, 9, heads * size), with(DType::kF32, 9, heads * size);
+    p.args.out = plain;
+    std::vector<float> lse(9 * heads), sinks(heads, -INFINITY);
+    p.args.lse = lse.data();
+    table().attention(p.args, bench.stream);
+    const std::vector<float> unshared = lse;
+    p.args.out = with;
+    p.args.mod.sinks = sinks.data();
+    table().attention(p.args, bench.stream);
+    expect_close(with, plain, 1e-6, 1.0);
+    sinks = {-1.5f, 0.25f, 3.f};
+    table().attention(p.args, bench.stream);
+    for (int64_t r = 0; r < 9; ++r)
+      for (int64_t h = 0; h < heads; ++h) {
+        // exp(x) / (sum + exp(s)) = softmax(x) · sum / (sum + exp(s))
+        const double share = 1 / (1 + std::exp(double{sinks[h]} - unshared[r * heads + h]));
+        for (int64_t c = h * size; c < (h + 1) * size; ++c) EXPECT_NEAR(with.get(r, c), plain.get(r, c) * share, 2e-5);
+      }
+  }
+}
+
 TEST_P(Attention, RelativeScores) {
   const int reach = 20, buckets = 7;
   std::vector<int32_t> bucket;

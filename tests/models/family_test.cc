@@ -1,5 +1,6 @@
 // The family matrix: every fixture's logits against transformers' goldens, and every way of running a model against the
-// plain one, bit for bit on the reference kernels: cached, chunked, batched, streamed. Encoders' heads likewise. R28 R29 R30 R40 R41 R42 R44
+// plain one, bit for bit on the reference kernels: cached, chunked, batched, streamed. Encoders' heads likewise. QWen
+// v1 and ChatGLM are among them (R33), GPT-OSS and MiMo-V2 with their sinks (R26), and every layout of files. R28 R29 R30 R40 R41 R42 R44
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,9 +1,10 @@
-// Which layers have attention sinks: MiMo-V2's two keys, and the tensors where the config says nothing. R18 R20 R27
+// Which layers have attention sinks: MiMo-V2's two keys, and the tensors where the config says nothing. R18 R19 R20 R27
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
 
+#include "engine/loaded_model.h"
 #include "models/registry.h"
 #include "support/fixture.h"
 #include "support/temp_dir.h"
@@ -53,6 +54,19 @@ Model load(const std::string& path) { return Model::load(path, {.kernels = "ref"
 TEST(Sinks, TensorsWinOverAConfigThatSaysNone) {
   EXPECT_THAT(load(test::fixture_path("mimo-v2")).warnings(), testing::Contains(testing::HasSubstr("the tensors win")));
   EXPECT_THAT(load(test::fixture_path("mimo-v2-hub")).warnings(), testing::IsEmpty());
+}
+
+// Of a multimodal model's config, the text model's part counts.
+TEST(Sinks, AreReadFromTheTextModelsConfig) {
+  const test::TempDir dir;
+  Json text = config_of("mimo-v2-hub");
+  const Json wrapper{{"architectures", text["architectures"]}, {"add_swa_attention_sink_bias", false}, {"text_config", text}};
+  dir.write("config.json", wrapper.dump());
+  std::filesystem::create_symlink(test::fixture_path("mimo-v2-hub") + "/model.safetensors", dir / "model.safetensors");
+  const Model m = load(dir.path());
+  EXPECT_THAT(m.warnings(), testing::IsEmpty());
+  for (const int layer : {1, 2}) EXPECT_TRUE(m.impl().params.find("model.layers." + std::to_string(layer) + ".self_attn.sinks")) << layer;
+  EXPECT_FALSE(m.impl().params.find("model.layers.0.self_attn.sinks"));
 }
 
 TEST(Sinks, ThatTheFileLacksAreAnError) {
