@@ -5,14 +5,17 @@ or "run". Nothing else ever goes to stdout.
 
 Request   {"protocol": 1, "model": directory or .gguf file,
            "texts": [str …]            ids of each, as the model's tokenizer gives them (add_special_tokens true unless false)
-           "sequences": [[id …] …]     one pass over each
+           "sequences": [{"ids": [id …], "source": [id …], "frames": [n, bins]} …]     one pass over each; what an encoder-decoder's
+                                       encoder reads is source, or made-up frames (sines)
+           "modules": {name: tensor}   outputs of the modules that have these tensors (with the base model's prefix or without)
            "hidden": "full" | "summary" | "none", "logits": "all" | "last" | "none",
-           "greedy": {"ids": [id …], "steps": n},
+           "greedy": {"ids", "source", "frames" as above, "steps": n},
            "dtype": "float32", "threads": n, "trust_remote_code": false}
 Result    {"protocol": 1, "versions", "class", "decisions", "notes": [str …], "seconds": {"import", "load", "run"},
            "texts": [{"ids", "decoded"} …],
-           "sequences": [{"hidden": [array …], "logits": array} …]    hidden: embeddings, then the output of each layer
-                                                                     (the last one after the final norm)
+           "sequences": [{"hidden": [array …], "logits": array, "modules": {name: array}} …]
+                                       hidden: embeddings, then the output of each layer (the last one after the final norm); of an
+                                       encoder-decoder the decoder's, and "encoder_hidden"
            "greedy": {"tokens", "gaps"}}
 array     {"shape": [T, D], "f32": base64 of little-endian float32}, or for "summary" {"shape", "mean", "std", "max"}
 """
@@ -66,6 +69,17 @@ def gguf_settings(path):
     return overrides, factors, notes
 
 
+def model_class(config, transformers):
+    names = " ".join(config.architectures or [])
+    if getattr(config, "is_encoder_decoder", False):
+        return transformers.AutoModelForSpeechSeq2Seq if "Whisper" in names else transformers.AutoModelForSeq2SeqLM
+    for task in ("SequenceClassification", "TokenClassification", "QuestionAnswering", "MaskedLM", "PreTraining", "ImageTextToText", "CausalLM"):
+        if f"For{task}" in names or (task == "CausalLM" and "LMHeadModel" in names):
+            return getattr(transformers, f"AutoModelFor{task}")
+    # A multimodal model's text model is what is compared.
+    return transformers.AutoModelForCausalLM if "ForConditionalGeneration" in names else transformers.AutoModel
+
+
 def load_model(request, torch, transformers):
     path = request["model"]
     options = {"dtype": getattr(torch, request.get("dtype", "float32")), "attn_implementation": "eager",
@@ -79,11 +93,10 @@ def load_model(request, torch, transformers):
             model.model.rotary_emb.inv_freq /= torch.from_numpy(factors)
     else:
         config = transformers.AutoConfig.from_pretrained(path, trust_remote_code=options["trust_remote_code"])
-        names = " ".join(config.architectures or [])
-        kind = (transformers.AutoModelForCausalLM if "ForCausalLM" in names or "LMHeadModel" in names else
-                transformers.AutoModelForSequenceClassification if "ForSequenceClassification" in names else
-                transformers.AutoModel)
-        model = kind.from_pretrained(path, **options)
+        if config.model_type == "falcon" and getattr(config, "alibi", False):
+            options["attn_implementation"] = "sdpa"  # eager adds the bias of its positions twice
+            notes.append("the reference runs Falcon's ALiBi with sdpa")
+        model = model_class(config, transformers).from_pretrained(path, **options)
     return model.eval(), notes
 
 
@@ -115,14 +128,49 @@ def array(tensor, summary=False):
     return {"shape": list(rows.shape), "f32": base64.b64encode(rows.numpy().astype("<f4").tobytes()).decode()}
 
 
-def run_sequence(request, model, ids, torch):
-    hidden, logits = request.get("hidden", "none"), request.get("logits", "last")
-    y = model(input_ids=torch.tensor([ids]), output_hidden_states=hidden != "none")
-    out = {}
+def inputs(sequence, torch):
+    """The keyword arguments of a pass over a sequence."""
+    ids = torch.tensor([sequence["ids"]])
+    if sequence.get("source"):
+        return {"input_ids": torch.tensor([sequence["source"]]), "decoder_input_ids": ids}
+    if sequence.get("frames"):
+        rows, bins = sequence["frames"]
+        made_up = torch.sin(0.37 * torch.arange(rows * bins, dtype=torch.float64)).float()
+        return {"input_features": made_up.view(rows, bins).T[None], "decoder_input_ids": ids}
+    return {"input_ids": ids}
+
+
+def watch(model, wanted, found):
+    """Hooks that note the outputs of the modules which hold the wanted tensors."""
+    modules = dict(model.named_modules())
+    prefix = getattr(model, "base_model_prefix", "")
+    for name, tensor in wanted.items():
+        module = tensor.removesuffix(".weight")
+        for spelled in (module, f"{prefix}.{module}", module.removeprefix(f"{prefix}.")):
+            if spelled in modules:
+                def note(_, __, y, name=name):
+                    y = y[0] if isinstance(y, tuple) else y
+                    found[name] = array(y.reshape(-1, y.shape[-1]))
+                modules[spelled].register_forward_hook(note)
+                break
+
+
+def run_sequence(request, model, sequence, torch):
+    hidden, logits, modules = request.get("hidden", "none"), request.get("logits", "last"), {}
+    if request.get("modules"):
+        watch(model, request["modules"], modules)
+    y = model(**inputs(sequence, torch), output_hidden_states=hidden != "none")
+    out = {"modules": modules} if request.get("modules") else {}
     if hidden != "none":
-        out["hidden"] = [array(h[0], hidden == "summary") for h in y.hidden_states]
-    if logits != "none" and hasattr(y, "logits"):
-        rows = y.logits[0] if y.logits.dim() == 3 else y.logits
+        states = y.decoder_hidden_states if "decoder_hidden_states" in y else y.hidden_states
+        out["hidden"] = [array(h[0], hidden == "summary") for h in states]
+        if "encoder_hidden_states" in y:
+            out["encoder_hidden"] = [array(h[0], hidden == "summary") for h in y.encoder_hidden_states]
+    if logits != "none" and "start_logits" in y:
+        out["logits"] = array(torch.stack([y.start_logits[0], y.end_logits[0]], -1))
+    elif logits != "none" and (hasattr(y, "logits") or "prediction_logits" in y):
+        scores = y.logits if hasattr(y, "logits") else y.prediction_logits
+        rows = scores[0] if scores.dim() == 3 else scores
         out["logits"] = array(rows[-1:] if logits == "last" else rows)
     elif logits != "none":
         out["last_hidden"] = array(y.last_hidden_state[0])
@@ -130,6 +178,8 @@ def run_sequence(request, model, ids, torch):
 
 
 def run_greedy(request, model, torch):
+    if request.get("source") or request.get("frames"):
+        return run_greedy_decoder(request, model, torch)
     x, cache, tokens, gaps = torch.tensor([request["ids"]]), None, [], []
     for _ in range(int(request["steps"])):
         y = model(input_ids=x, past_key_values=cache, use_cache=True)
@@ -139,6 +189,29 @@ def run_greedy(request, model, torch):
         tokens.append(int(top.indices[0]))
         x = top.indices[:1][None]
     return {"tokens": tokens, "gaps": gaps}
+
+
+def run_greedy_decoder(request, model, torch):
+    """Of an encoder-decoder: a whole pass for each token."""
+    ids, gaps = list(request["ids"]), []
+    for _ in range(int(request["steps"])):
+        top = model(**inputs({**request, "ids": ids}, torch), use_cache=False).logits[0, -1].float().topk(2)
+        gaps.append(float(top.values[0] - top.values[1]))
+        ids.append(int(top.indices[0]))
+    return {"tokens": ids[len(request["ids"]):], "gaps": gaps}
+
+
+def decisions(model):
+    config = getattr(model.config, "text_config", None) or model.config
+    heads, hidden = getattr(config, "num_attention_heads", None), getattr(config, "hidden_size", None)
+    size = getattr(config, "head_dim", None) or getattr(config, "d_kv", None) or (hidden // heads if heads and hidden else None)
+    head, words = model.get_output_embeddings(), model.get_input_embeddings()
+    tied = head is not None and getattr(head, "weight", None) is getattr(words, "weight", 0)
+    kinds = getattr(config, "layer_types", None)
+    window = getattr(config, "sliding_window", None)
+    mask = {kind: kinds.count(kind) for kind in sorted(set(kinds))} if kinds else None
+    return {"head_size": size, "rope": getattr(config, "rope_parameters", None), "mask": {**(mask or {}), **({"window": window} if window else {})} or None,
+            "tied_head": tied, "attention": model.config._attn_implementation, "dtype": str(model.dtype)}
 
 
 def answer(request):
@@ -172,9 +245,7 @@ def answer(request):
         if request.get("sequences") or request.get("greedy"):
             model, out["notes"] = load_model(request, torch, transformers)
             out["class"] = type(model).__name__
-            out["decisions"] = {"attn_implementation": model.config._attn_implementation, "dtype": str(model.dtype),
-                                "rope_parameters": getattr(model.config, "rope_parameters", None),
-                                "layer_types": getattr(model.config, "layer_types", None)}
+            out["decisions"] = decisions(model)
     except Failed:
         raise
     except Exception as e:  # whatever a model's own code raises becomes the one error line
@@ -182,7 +253,7 @@ def answer(request):
     loaded = time.monotonic()
     try:
         with torch.inference_mode():
-            out["sequences"] = [run_sequence(request, model, ids, torch) for ids in request.get("sequences", [])]
+            out["sequences"] = [run_sequence(request, model, s, torch) for s in request.get("sequences", [])]
             if request.get("greedy"):
                 out["greedy"] = run_greedy(request["greedy"], model, torch)
     except Exception as e:

@@ -102,8 +102,10 @@ class Engine {
   // The last hidden states of several texts in one pass, without state: rows of all texts, one after another.
   Matrix hidden(std::span<const std::vector<int32_t>> texts);
   // What one pass over a text passes through, in order: "embed", "layers.0" … and, where the model has one, "norm" (after the
-  // last norm). Each [T, hidden]. What a comparison with another implementation looks at.
-  std::vector<NamedMatrix> hidden_states(std::span<const int32_t> ids);
+  // last norm), each [T, hidden]; of an encoder-decoder first the encoder's, whose layers are "encoder.layers.0" …, and at their
+  // end "encoder". With `products`, what each matrix gives too, under its weight's name, before the layer that it is part of.
+  // What a comparison with another implementation looks at.
+  std::vector<NamedMatrix> hidden_states(const Feed& text, bool products = false);
 
   // --- Generation
   // Throws Error{kInvalidArgument} for bad parameters, or a prompt that does not fit (with both numbers).

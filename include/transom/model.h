@@ -65,6 +65,7 @@ class Model {
   bool generates() const;  // the head is a causal language model's
   bool encoder_decoder() const;       // its sequences have a source
   int64_t source_features() const;    // columns of a source's frames; 0: sources are tokens
+  int64_t source_positions() const;   // the longest source, in tokens or frames; 0: any
   int32_t decoder_start_id() const;   // with which the decoder begins; Error{kUnsupported} when no file says
   // A request's defaults as the checkpoint's generation settings say, and the tokens that end an answer.
   const SamplingParams& default_sampling() const;

@@ -1,11 +1,13 @@
 // transom verify: the model here against Python transformers in a process of its own, step by step: token ids, the hidden
-// states after every layer, logits, greedy tokens. Differences are given in standard deviations of what transformers computes.
+// states after every layer, logits, greedy tokens. Of the first layer that differs, the first matrix whose product differs is
+// named, in a second run. Differences are given in standard deviations of what transformers computes.
 // The comparison runs on the reference kernels unless --kernels names others; then a row says how far the fast ones are.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <optional>
 
 #include "cli/model_command.h"
@@ -35,6 +37,26 @@ const std::vector<std::string> kTexts = {
     "\U0001F30A  two  spaces, 3.14159 & <b>tags</b>!",
     " ",
     "The tide comes in, and the tide goes out again."};
+
+// A text to compare: of an encoder-decoder, what its encoder reads, and the decoder's tokens.
+struct Sequence {
+  std::vector<int32_t> ids, source;
+  Matrix features;
+  Engine::Feed feed() const { return {.ids = ids, .rows = Engine::Rows::kAll, .source = source, .features = features.rows ? &features : nullptr}; }
+  Json json() const {
+    Json j{{"ids", ids}};
+    if (!source.empty()) j["source"] = source;
+    if (features.rows) j["frames"] = {features.rows, features.cols};
+    return j;
+  }
+};
+
+// Frames of sound, as verify_reference.py makes them too.
+Matrix made_up_frames(int64_t rows, int64_t cols) {
+  Matrix m{.rows = rows, .cols = cols, .values = {}};
+  for (int64_t i = 0; i < rows * cols; ++i) m.values.push_back(static_cast<float>(std::sin(0.37 * static_cast<double>(i))));
+  return m;
+}
 
 struct Row {
   std::string what, compared;
@@ -116,8 +138,10 @@ class Verification {
     answer_ = ask_python(python, request());
     compare_texts();
     for (size_t i = 0; i < sequences_.size(); ++i) compare_hidden(sequences_[i], answer_.at("sequences").at(i));
-    if (engine_.model().generates()) {
+    find_matrix(python);
+    if (engine_.model().head().outputs > 0)
       for (size_t i = 0; i < sequences_.size(); ++i) compare_logits(sequences_[i], answer_.at("sequences").at(i));
+    if (engine_.model().generates()) {
       compare_greedy();
       compare_fast();
     }
@@ -137,24 +161,40 @@ class Verification {
 
   // Two texts as ids; without a tokenizer here ids spread over the vocabulary.
   void choose_sequences() {
+    std::vector<std::vector<int32_t>> all;
     if (tokenizer_) {
       for (const size_t i : {size_t{0}, size_t{1}})
-        if (i < texts().size()) sequences_.push_back(tokenizer_->encode(texts()[i]));
+        if (i < texts().size()) all.push_back(tokenizer_->encode(texts()[i]));
     } else {
-      sequences_.resize(1);
-      for (int64_t i = 0; i < 16; ++i) sequences_[0].push_back(static_cast<int32_t>((i * 7919 + 11) % engine_.model().vocab_size()));
+      all.resize(1);
+      for (int64_t i = 0; i < 16; ++i) all[0].push_back(static_cast<int32_t>((i * 7919 + 11) % engine_.model().vocab_size()));
     }
-    std::erase_if(sequences_, [](const auto& s) { return s.empty(); });
-    for (auto& s : sequences_) s.resize(std::min(s.size(), kLongest));
+    std::erase_if(all, [](const auto& s) { return s.empty(); });
+    const Model& m = engine_.model();
+    for (auto& ids : all) {
+      ids.resize(std::min(ids.size(), kLongest));
+      Sequence s{.ids = ids, .source = {}, .features = {}};
+      if (m.encoder_decoder()) {  // a decoder that says what its encoder reads
+        s.ids.insert(s.ids.begin(), m.decoder_start_id());
+        if (m.source_features() > 0) s.features = made_up_frames(m.source_positions(), m.source_features());
+        else s.source = std::move(ids);
+      }
+      sequences_.push_back(std::move(s));
+    }
     if (sequences_.empty()) throw UsageError("--text: expected a text with at least one token");
   }
 
   Json request() const {
-    Json r{{"protocol", 1}, {"model", engine_.model().path()}, {"sequences", sequences_}, {"hidden", "full"}, {"dtype", "float32"},
+    Json sequences = Json::array();
+    for (const Sequence& s : sequences_) sequences.push_back(s.json());
+    Json r{{"protocol", 1}, {"model", engine_.model().path()}, {"sequences", sequences}, {"hidden", "full"}, {"dtype", "float32"},
            {"threads", common_.threads}, {"trust_remote_code", common_.trust_remote_code}};
     if (tokenizer_) r["texts"] = texts();
-    r["logits"] = engine_.model().generates() ? "all" : "none";
-    if (engine_.model().generates()) r["greedy"] = {{"ids", sequences_[0]}, {"steps", flags_.steps}};
+    r["logits"] = engine_.model().head().outputs > 0 ? "all" : "none";
+    if (!engine_.model().generates()) return r;
+    r["greedy"] = sequences_[0].json();
+    r["greedy"]["steps"] = flags_.steps;
+    if (engine_.model().encoder_decoder()) r["greedy"]["ids"] = {engine_.model().decoder_start_id()};
     return r;
   }
 
@@ -183,10 +223,21 @@ class Verification {
     rows_.push_back(std::move(decoded));
   }
 
-  // A row per tap over all sequences. transformers gives the embeddings and then every layer's output, the last after the norm.
-  void compare_hidden(const std::vector<int32_t>& ids, const Json& theirs) {
-    std::vector<NamedMatrix> ours = engine_.hidden_states(ids);
-    const Json& hidden = theirs.at("hidden");
+  // A row per tap over all sequences. An encoder's come first, up to its output, "encoder".
+  void compare_hidden(const Sequence& s, const Json& theirs) {
+    std::vector<NamedMatrix> ours = engine_.hidden_states(s.feed());
+    const auto end = std::find_if(ours.begin(), ours.end(), [](const NamedMatrix& m) { return m.name == "encoder"; });
+    if (end == ours.end()) return compare_side(std::move(ours), theirs.at("hidden"));
+    std::vector<NamedMatrix> encoder(std::make_move_iterator(ours.begin()), std::make_move_iterator(end));
+    for (NamedMatrix& m : encoder)
+      if (!m.name.starts_with("encoder.")) m.name = "encoder." + m.name;
+    ours.erase(ours.begin(), end + 1);
+    compare_side(std::move(encoder), theirs.at("encoder_hidden"));
+    compare_side(std::move(ours), theirs.at("hidden"));
+  }
+
+  // transformers gives the embeddings and then every layer's output, the last after the norm.
+  void compare_side(std::vector<NamedMatrix> ours, const Json& hidden) {
     if (ours.size() == hidden.size() + 1) ours.erase(ours.end() - 2);  // the last layer before the norm
     if (ours.size() != hidden.size())
       throw Error(Code::kInternal, fmt::format("expected {} hidden states, got {} here", hidden.size(), ours.size()), "verify");
@@ -194,8 +245,53 @@ class Verification {
       measure(ours[i].name, ours[i].matrix.values, hidden[i], fmt::format("{} values", ours[i].matrix.values.size()));
   }
 
-  void compare_logits(const std::vector<int32_t>& ids, const Json& theirs) {
-    measure("logits", engine_.logits(ids).values, theirs.at("logits"), fmt::format("{} x {}", ids.size(), engine_.model().vocab_size()));
+  // The matrices of the first layer that differs, in the order in which they are used; transformers' outputs of the modules that have
+  // them. Those that share a tensor with others are left out.
+  void find_matrix(const std::string& python) {
+    const auto layer = std::find_if(rows_.begin(), rows_.end(), [](const Row& r) { return r.difference && !r.equal; });
+    if (layer == rows_.end()) return;
+    first_ = layer->what;
+    std::vector<NamedMatrix> part = products_of(layer->what);
+    const Json tensors = engine_.model().describe()["tensors"];
+    Json names = Json::object();
+    std::map<std::string, int> uses;
+    for (const Json& t : tensors) ++uses[t["stored_as"].get<std::string>()];
+    for (const Json& t : tensors)
+      for (const NamedMatrix& m : part)
+        if (t["name"] == m.name && uses[t["stored_as"].get<std::string>()] == 1) names[m.name] = t["stored_as"];
+    if (names.empty()) return;
+    Json r = request();
+    r.erase("texts");
+    r.erase("greedy");
+    r["hidden"] = r["logits"] = "none";
+    r["sequences"] = {sequences_[0].json()};
+    r["modules"] = names;
+    const Json theirs = ask_python(python, r).at("sequences").at(0).at("modules");
+    for (const NamedMatrix& m : part) {
+      if (!theirs.contains(m.name)) continue;
+      const double d = distance(m.matrix.values, decode_base64(theirs[m.name].at("f32").get<std::string>()));
+      if (d <= flags_.tolerance) continue;
+      first_ += fmt::format(", tensor {} (its product differs by {:.1e})", names[m.name].get<std::string>(), d);
+      return;
+    }
+    first_ += ", behind its last matrix, whose product is equal";
+  }
+
+  // What the layer's matrices give, the parts of the taps before it left out.
+  std::vector<NamedMatrix> products_of(const std::string& layer) {
+    std::vector<NamedMatrix> part;
+    bool encoder = layer.starts_with("encoder.");
+    for (NamedMatrix& m : engine_.hidden_states(sequences_[0].feed(), true)) {
+      if (m.name.ends_with(".weight")) part.push_back(std::move(m));
+      else if (m.name == layer || (encoder && "encoder." + m.name == layer)) return part;
+      else part.clear();
+    }
+    return {};
+  }
+
+  void compare_logits(const Sequence& s, const Json& theirs) {
+    const Matrix logits = engine_.logits(s.feed(), 0);
+    measure("logits", logits.values, theirs.at("logits"), fmt::format("{} x {}", logits.rows, logits.cols));
   }
 
   // One row for each name: the largest difference of all sequences.
@@ -208,7 +304,8 @@ class Verification {
   }
 
   void compare_greedy() {
-    Request r{.prompt = sequences_[0], .sampling = {}};
+    Request r{.prompt = engine_.model().encoder_decoder() ? sequences_[0].source : sequences_[0].ids, .sampling = {}};
+    r.features = sequences_[0].features;
     r.sampling.temperature = 0;
     r.sampling.max_tokens = flags_.steps;
     r.sampling.ignore_eos = true;
@@ -237,9 +334,11 @@ class Verification {
     ModelOptions o = model_options(common_);
     Engine fast(Model::load(engine_.model().path(), o));
     const std::string name = fast.model().describe()["placement"]["kernels"];
-    const double kl = mean_divergence(engine_.logits(sequences_[0]), fast.logits(sequences_[0]));
+    const double kl = mean_divergence(engine_.logits(sequences_[0].feed(), 0), fast.logits(sequences_[0].feed(), 0));
     rows_.push_back({.what = "fast kernels", .compared = name, .difference = kl, .equal = kl <= kFastKl, .note = "mean KL divergence from ref"});
   }
+
+  static std::string shown(const Json& v) { return v.is_null() ? "-" : v.is_string() ? v.get<std::string>() : v.dump(); }
 
   void print_table(bool equal) const {
     std::string s = fmt::format("{}: {} here, {} in transformers {}\n\n{:<16} {:<20} {:<10} {}\n", engine_.model().path(),
@@ -249,6 +348,10 @@ class Verification {
       s += fmt::format("{:<16} {:<20} {:<10} {}{}\n", r.what, r.compared, r.difference ? fmt::format("{:.1e}", *r.difference) : "",
                        r.equal ? (r.difference || r.compared != "-" ? "equal" : "not compared") : "DIFFERENT", r.note.empty() ? "" : " (" + r.note + ")");
     for (const Json& note : answer_.value("notes", Json::array())) s += "note: " + note.get<std::string>() + "\n";
+    s += "\ndecisions" + std::string(8, ' ') + "transom" + std::string(34, ' ') + "transformers\n";
+    const Json ours = engine_.model().describe()["decisions"], theirs = answer_.value("decisions", Json::object());
+    for (const auto& [key, value] : ours.items()) s += fmt::format("{:<16} {:<40} {}\n", key, shown(value), shown(theirs.value(key, Json())));
+    if (!first_.empty()) s += "\nfirst difference: " + first_ + "\n";
     s += fmt::format("\n{}: differences in standard deviations, tolerance {:.0e}\n", equal ? "equal" : "DIFFERENT", flags_.tolerance);
     print(s);
   }
@@ -265,7 +368,8 @@ class Verification {
     print_json({{"equal", equal}, {"model", engine_.model().path()}, {"arch", engine_.model().architecture()},
                 {"class", answer_.value("class", "")}, {"python", python}, {"versions", answer_.at("versions")},
                 {"tolerance", flags_.tolerance}, {"rows", rows},
-                {"decisions", {{"transom", ours.at("placement")}, {"transformers", answer_.value("decisions", Json::object())}}},
+                {"first_difference", first_.empty() ? Json() : Json(first_)},
+                {"decisions", {{"transom", ours.at("decisions")}, {"transformers", answer_.value("decisions", Json::object())}}},
                 {"notes", answer_.value("notes", Json::array())}, {"seconds", answer_.value("seconds", Json::object())}});
   }
 
@@ -273,7 +377,8 @@ class Verification {
   const VerifyFlags& flags_;
   Engine engine_;
   std::optional<Tokenizer> tokenizer_;
-  std::vector<std::vector<int32_t>> sequences_;
+  std::vector<Sequence> sequences_;
+  std::string first_;  // the first difference, "" when there is none
   Json answer_;
   std::vector<Row> rows_;
 };

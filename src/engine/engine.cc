@@ -126,12 +126,14 @@ Matrix Engine::hidden(std::span<const std::vector<int32_t>> texts) {
   return out;
 }
 
-std::vector<NamedMatrix> Engine::hidden_states(std::span<const int32_t> ids) {
+std::vector<NamedMatrix> Engine::hidden_states(const Feed& text, bool products) {
+  const std::span<const int32_t> ids = text.ids;
   impl_->check_fits(static_cast<int64_t>(ids.size()), "text");
   if (ids.empty()) fail(Code::kInvalidArgument, "hidden_states", "expected at least one token, got none");
   std::vector<NamedMatrix> out;
   SequenceState state;
-  const StepItem item{.state = impl_->model.impl().states.empty() ? nullptr : &state, .ids = ids, .want = StepItem::Want::kNothing};
+  const StepItem item{.state = impl_->model.impl().states.empty() ? nullptr : &state, .ids = ids, .token_types = text.token_types,
+                      .want = StepItem::Want::kNothing, .source = {.ids = text.source, .features = view_of(text.features)}};
   struct Watch {
     Runner& runner;
     SequenceState& state;
@@ -141,6 +143,7 @@ std::vector<NamedMatrix> Engine::hidden_states(std::span<const int32_t> ids) {
     }
   } watch{impl_->runner, state};
   impl_->runner.observer = [&](std::string_view name, const Tensor& t) {
+    if (!products && name.ends_with(".weight")) return;
     const std::span<const float> rows = impl_->runner.to_host(t);
     out.push_back({std::string(name), {.rows = t.rows(), .cols = t.cols(), .values = {rows.begin(), rows.end()}}});
   };

@@ -242,6 +242,7 @@ const HeadInfo& Model::head() const { return impl_->head; }
 bool Model::generates() const { return impl_->network->head().task == nn::Task::kCausalLm; }
 bool Model::encoder_decoder() const { return impl_->network->source().has_value(); }
 int64_t Model::source_features() const { return encoder_decoder() ? impl_->network->source()->features : 0; }
+int64_t Model::source_positions() const { return encoder_decoder() ? impl_->network->source()->positions : 0; }
 int32_t Model::decoder_start_id() const {
   const auto id = impl_->generation.decoder_start_id;
   if (!id) fail(Code::kUnsupported, impl_->path, "expected decoder_start_token_id in generation_config.json or config.json, got none");
@@ -251,6 +252,36 @@ const SamplingParams& Model::default_sampling() const { return impl_->generation
 const std::vector<int32_t>& Model::end_ids() const { return impl_->generation.eos_ids; }
 const std::vector<std::string>& Model::warnings() const { return impl_->warnings; }
 double Model::load_seconds() const { return impl_->load_seconds; }
+
+namespace {
+
+// What was decided of the config and the tensors together.
+Json decisions(const Model::Impl& m) {
+  const Config c(m.config_json, m.path);
+  const auto first_of = [&](std::initializer_list<const char*> keys) {
+    for (const char* key : keys)
+      if (const Json v = c.raw(key); !v.is_null()) return v;
+    return Json();
+  };
+  Json d;
+  const int64_t heads = c.i("num_attention_heads", 0);
+  d["head_size"] = first_of({"head_dim"});
+  if (d["head_size"].is_null() && heads > 0) d["head_size"] = m.hidden_size / heads;
+  d["rope"] = first_of({"rope_parameters", "rope_scaling"});
+  if (const Json theta = first_of({"rope_theta"}); d["rope"].is_null() && !theta.is_null()) d["rope"] = {{"rope_theta", theta}};
+  std::map<std::string, int> masks;
+  for (const StateSpec& s : m.states) {
+    if (s.per_sequence > 0) ++masks["recurrent"];
+    if (s.k_dim > 0) ++masks[s.tokens == StateSpec::Tokens::kSource ? "source" : s.window > 0 ? fmt::format("causal, window {}", s.window) : "causal"];
+  }
+  d["mask"] = masks.empty() ? Json("bidirectional") : Json(masks);
+  const auto& rows = m.params.rows();
+  d["tied_head"] = std::any_of(rows.begin(), rows.end(), [](const Param& p) { return p.tied && p.weight.view.data == p.tied->weight.view.data; });
+  d["attention"] = m.kernels->name;
+  return d;
+}
+
+}  // namespace
 
 nlohmann::ordered_json Model::describe() const {
   const Impl& m = *impl_;
@@ -297,6 +328,7 @@ nlohmann::ordered_json Model::describe() const {
                     {"weights", m.options.stream_weights       ? "streamed from disk, block by block"
                                 : m.kernels->host_memory       ? "mapped as stored"
                                                                : "copied to the device as stored"}};
+  d["decisions"] = decisions(m);
   d["generation"] = m.generation.describe();
   d["warnings"] = m.warnings;
   d["tensors"] = tensors;

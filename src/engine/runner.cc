@@ -291,7 +291,7 @@ std::span<const float> Runner::run(std::span<const StepItem> items, bool want_lo
 
 std::span<const float> Runner::to_host(const Tensor& t) {
   Tensor f = t;
-  if (t.dtype() != DType::kF32) {
+  if (t.dtype() != DType::kF32 || t.view.stride != t.cols()) {
     f = arena_.tensor(DType::kF32, t.rows(), t.cols());
     model_.kernels->axpby({.x = t.view, .y = f.view}, stream_);
   }

@@ -103,6 +103,8 @@ void linear(Ctx& cx, const Tensor& x, std::span<const LinearParam> params, std::
   cx.kernels.linear({.x = x.view, .segments = {segments.data(), params.size()}}, cx.stream);
   for (const AdapterRows& a : cx.adapters)
     for (size_t i = 0; i < params.size(); ++i) apply_adapter(cx, a, params[i].weight, x, out[i]);
+  if (cx.observer)
+    for (size_t i = 0; i < params.size(); ++i) cx.observer(params[i].weight->name, out[i]);
   if (cx.tape)
     for (size_t i = 0; i < params.size(); ++i) {
       cx.tape->track(out[i]);
