@@ -45,7 +45,7 @@ TEST(Fixtures, AreWhole) {
       for (float v : rows.data) sum += v, squares += double{v} * v;
       const double n = static_cast<double>(rows.data.size()), mean = sum / n;
       EXPECT_GT(std::sqrt(squares / n - mean * mean), kind == "logits" ? 0.9 : 0.3);
-      if (kind == "embeddings") {
+      if (kind == "embeddings" && !c.mean.data.empty()) {  // none where only the hidden states are compared
         ASSERT_EQ(c.mean.rows(), rows.cols());
         double norm = 0;
         for (float v : c.mean.data) norm += double{v} * v;
