@@ -21,6 +21,7 @@ array     {"shape": [T, D], "f32": base64 of little-endian float32}, or for "sum
 """
 
 import base64
+import inspect
 import json
 import math
 import os
@@ -163,6 +164,8 @@ def run_sequence(request, model, sequence, torch):
     out = {"modules": modules} if request.get("modules") else {}
     if hidden != "none":
         states = y.decoder_hidden_states if "decoder_hidden_states" in y else y.hidden_states
+        if type(y).__name__.startswith("Mamba"):  # after each layer, and after the norm: elsewhere before each layer
+            states = (model.get_input_embeddings()(torch.tensor([sequence["ids"]])), *states[:-2], states[-1])
         out["hidden"] = [array(h[0], hidden == "summary") for h in states]
         if "encoder_hidden_states" in y:
             out["encoder_hidden"] = [array(h[0], hidden == "summary") for h in y.encoder_hidden_states]
@@ -181,13 +184,14 @@ def run_greedy(request, model, torch):
     if request.get("source") or request.get("frames"):
         return run_greedy_decoder(request, model, torch)
     x, cache, tokens, gaps = torch.tensor([request["ids"]]), None, [], []
+    keeps = "past_key_values" in inspect.signature(model.forward).parameters  # a recurrence's state goes by other names
     for _ in range(int(request["steps"])):
-        y = model(input_ids=x, past_key_values=cache, use_cache=True)
-        cache, top = y.past_key_values, y.logits[0, -1].float().topk(2)
+        y = model(input_ids=x, past_key_values=cache, use_cache=True) if keeps else model(input_ids=x)
+        cache, top = y.past_key_values if keeps else None, y.logits[0, -1].float().topk(2)
         gap = float(top.values[0] - top.values[1])
         gaps.append(gap if math.isfinite(gap) else 0.0)
         tokens.append(int(top.indices[0]))
-        x = top.indices[:1][None]
+        x = top.indices[:1][None] if keeps else torch.cat([x, top.indices[:1][None]], 1)
     return {"tokens": tokens, "gaps": gaps}
 
 

@@ -251,6 +251,7 @@ std::span<const float> Runner::run(std::span<const StepItem> items, bool want_lo
   cx.observer = observer;
   Ctx source{.kernels = *model_.kernels, .stream = stream_, .arena = arena_, .dtype = model_.dtype, .batch = {}};
   source.residency = cx.residency;
+  source.observer = observer;
   int64_t row = 0, source_row = 0, sources = 0;
   for (const StepItem& it : items) {
     const auto n = static_cast<int64_t>(it.ids.size());
