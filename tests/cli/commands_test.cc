@@ -60,7 +60,8 @@ TEST(Commands, JsonHasTheFrozenFields) {
 TEST(Commands, TranslationsEqualTransformers) {
   for (const char* name : {"marian-text", "m2m100-text"}) {
     const std::string path = test::fixture_path(name);
-    for (const Json& c : read_json_file(path + "/golden.json").at("translations")) {
+    const Json file = read_json_file(path + "/golden.json");
+    for (const Json& c : file.at("translations")) {
       std::vector<std::string> args = {"translate", path, "-p", c["text"], "--target-lang", c["target"], "--num-beams", c["num_beams"].dump(),
                                        "--max-tokens", "14", "--min-new-tokens", "8", "--no-repeat-ngram-size", "2", "--json"};
       if (c.contains("source")) args.insert(args.end(), {"--source-lang", c["source"]});

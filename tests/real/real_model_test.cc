@@ -97,7 +97,8 @@ TEST_P(RealModel, LogitsEqualTransformers) {
 // Plain prompts as the file's own vocabulary splits them (with BOS where it says so), and answers as text.
 TEST_P(RealModel, TokenizerEqualsTransformers) {
   const Tokenizer tokenizer = Tokenizer::load(path_);
-  for (const Json& c : read_json_file(golden_ + "/greedy.json").at("cases")) {
+  const Json file = read_json_file(golden_ + "/greedy.json");
+  for (const Json& c : file.at("cases")) {
     const auto prompt = c.at("prompt").get<std::string>();
     const auto ids = c.at("ids").get<std::vector<int32_t>>();
     const bool rendered = prompt.find("<|im_start|>") != std::string::npos;

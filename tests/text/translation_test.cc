@@ -23,7 +23,8 @@ class Translation : public testing::TestWithParam<const char*> {};
 TEST_P(Translation, IdsAndTextsEqualTransformers) {
   const std::string path = test::fixture_path(GetParam());
   const Tokenizer t = Tokenizer::load(path);
-  for (const Json& c : read_json_file(path + "/golden.json").at("texts")) {
+  const Json file = read_json_file(path + "/golden.json");
+  for (const Json& c : file.at("texts")) {
     const auto text = c["text"].get<std::string>();
     const auto ids = c["ids"].get<std::vector<int32_t>>();
     EXPECT_EQ(t.encode(text), ids) << text;
