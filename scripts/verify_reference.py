@@ -164,7 +164,7 @@ def run_sequence(request, model, sequence, torch):
     out = {"modules": modules} if request.get("modules") else {}
     if hidden != "none":
         states = y.decoder_hidden_states if "decoder_hidden_states" in y else y.hidden_states
-        if type(y).__name__.startswith("Mamba"):  # after each layer, and after the norm: elsewhere before each layer
+        if "Mamba" in type(y).__name__:  # after each layer, and after the norm: elsewhere before each layer
             states = (model.get_input_embeddings()(torch.tensor([sequence["ids"]])), *states[:-2], states[-1])
         out["hidden"] = [array(h[0], hidden == "summary") for h in states]
         if "encoder_hidden_states" in y:

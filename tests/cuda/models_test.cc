@@ -51,12 +51,7 @@ double relative(const std::vector<float>& got, const std::vector<float>& want) {
   return d / top;
 }
 
-std::string test_name(const testing::TestParamInfo<std::string>& info) {
-  std::string s = info.param;
-  for (char& c : s)
-    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
-  return s;
-}
+std::string test_name(const testing::TestParamInfo<std::string>& info) { return as_test_name(info.param); }
 
 // The CUDA table has no rows for mixtures of experts, recurrences and the weights of quantized checkpoints yet: such a model is
 // Error{kUnsupported}.

@@ -87,6 +87,18 @@ TEST(Rules, FilesAndFunctionsAreShort) {
     }
 }
 
+// `for (x : f(…).at("key"))` goes over what f's value held before it was destroyed, often over nothing.
+const char* const kDeadRange = R"(^\s*for \(.* : [\w:]+\(.*\)\.(at|items|value|front|back)\()";
+
+TEST(Rules, LoopsGoOverWhatLives) {
+  EXPECT_TRUE(std::regex_search(std::string(R"(  for (const Json& c : read_json_file(path).at("cases")) {)"), std::regex(kDeadRange)));
+  const std::regex dead(kDeadRange);
+  for (const char* folder : {"src", "include", "tests", "bench", "fuzz", "examples"})
+    for (const SourceFile& file : source_files(folder, kCode))
+      for (size_t i = 0; i < file.lines.size(); ++i)
+        if (file.path != "tests/house/rules_test.cc") EXPECT_FALSE(std::regex_search(file.lines[i], dead)) << file.path << ":" << i + 1;
+}
+
 TEST(Rules, FilesOpenWithWhatTheyAre) {
   for (const char* folder : {"src", "include", "tests", "bench", "fuzz", "examples"})
     for (const SourceFile& file : source_files(folder, kCode)) {

@@ -54,12 +54,7 @@ double largest_difference(const std::vector<float>& a, const std::vector<float>&
   return d;
 }
 
-std::string test_name(const testing::TestParamInfo<std::string>& info) {
-  std::string s = info.param;
-  for (char& c : s)
-    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
-  return s;
-}
+std::string test_name(const testing::TestParamInfo<std::string>& info) { return test::as_test_name(info.param); }
 
 class Decoder : public testing::TestWithParam<std::string> {};
 

@@ -11,6 +11,7 @@
 #include "checkpoint/safetensors.h"
 #include "engine/runner.h"
 #include "support/fixture.h"
+#include "support/fixture_names.h"
 #include "support/sha256.h"
 #include "support/temp_dir.h"
 #include "tensor/quant.h"
@@ -30,11 +31,7 @@ std::vector<std::string> quantized_fixtures() {
   return names;
 }
 
-std::string test_name(const testing::TestParamInfo<std::string>& info) {
-  std::string s = info.param;
-  std::replace(s.begin(), s.end(), '-', '_');
-  return s;
-}
+std::string test_name(const testing::TestParamInfo<std::string>& info) { return test::as_test_name(info.param); }
 
 std::vector<float> logits(const Model& m, const std::vector<int32_t>& ids) {
   Runner r(m.impl(), 16, 0);

@@ -45,7 +45,9 @@ TEST(Fixtures, AreWhole) {
       for (float v : rows.data) sum += v, squares += double{v} * v;
       const double n = static_cast<double>(rows.data.size()), mean = sum / n;
       EXPECT_GT(std::sqrt(squares / n - mean * mean), kind == "logits" ? 0.9 : 0.3);
-      if (kind == "embeddings" && !c.mean.data.empty()) {  // none where only the hidden states are compared
+      // llama.cpp's converter writes no pooling for the body of a masked-LM model: there is only the hidden state.
+      if (name.starts_with("gguf-") && name.ends_with("-mlm")) continue;
+      if (kind == "embeddings") {
         ASSERT_EQ(c.mean.rows(), rows.cols());
         double norm = 0;
         for (float v : c.mean.data) norm += double{v} * v;
