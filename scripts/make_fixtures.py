@@ -15,7 +15,7 @@ import sys
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-PARTS = ["llama", "decoders", "alibi", "remote", "newer", "moe", "latent", "grouped", "recurrent", "gemma3", "bert", "encoders", "seq2seq",
+PARTS = ["llama", "decoders", "alibi", "remote", "newer", "moe", "latent", "grouped", "recurrent", "rotary", "gemma3", "bert", "encoders", "seq2seq",
          "whisper", "beams", "translation", "train", "lora", "text", "gguf_tiny", "quantized"]
 
 

@@ -70,10 +70,11 @@ struct NormArgs {
 
 // cos, sin [T, R]: cos(position * inv_freq) * scale, R = rotary_dim / 2, the angle rounded to float as transformers does.
 struct RopeTableArgs {
-  const int32_t* positions;  // [T]
+  const int32_t* positions;  // [T], or [axes, T]
   const float* inv_freq;     // [R]
   float scale = 1.f;
   View cos, sin;  // F32
+  const int32_t* axis = nullptr;  // [R]: the row of positions that a frequency turns with; null: there is one
 };
 // Rotates 2R of every head of x, from `first` on, in place. Pairs are (i, i + R), or (2i, 2i + 1) when interleaved.
 struct RopeArgs {

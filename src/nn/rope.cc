@@ -78,9 +78,30 @@ void longrope(RopeSpec& r, const Config& c, const Config& top, int64_t dim, doub
   r.factor = c.f("attention_factor", r.factor);
 }
 
+// The frequencies of time, height and width: in that order (Qwen2-VL), or in turn for as long as there are some of height and
+// width left (Qwen3-VL).
+std::vector<int32_t> mrope_axes(const Config& c, int64_t half) {
+  const std::vector<double> sections = c.floats("mrope_section");
+  if (sections.empty()) return {};
+  double sum = 0;
+  for (const double n : sections) sum += n >= 0 && n == std::floor(n) ? n : std::nan("");
+  const bool in_turn = c.b("mrope_interleaved", false);
+  if (sections.size() != 3 || !(in_turn ? sum >= 0 : sum == static_cast<double>(half)))
+    fail(Code::kCorrupt, c.origin(), "expected the {} rotary frequencies as three whole numbers in mrope_section, got {} numbers of sum {}", half,
+         sections.size(), sum);
+  std::vector<int32_t> axes(half);
+  for (int64_t i = 0; i < half; ++i) {
+    const auto at = static_cast<double>(i);
+    const int64_t turn = i % 3;
+    if (in_turn) axes[i] = at < 3 * sections[turn] ? static_cast<int32_t>(turn) : 0;
+    else axes[i] = at < sections[0] ? 0 : at < sections[0] + sections[1] ? 1 : 2;
+  }
+  return axes;
+}
+
 void scale(RopeSpec& r, const Config& c, const Config& top, int64_t dim, double base, const std::string& type) {
   r.inv_freq = inverse_frequencies(dim, base);
-  if (type == "default" || type == "none") return;
+  if (type == "default" || type == "none" || type == "mrope") return;  // "mrope": in Qwen2-VL's first files
   if (type == "proportional") {  // all pairs rotate, those past the partial factor by nothing (Gemma 4)
     const auto turning = static_cast<size_t>(c.f("partial_rotary_factor", 1) * static_cast<double>(dim) / 2);
     std::fill(r.inv_freq.begin() + static_cast<ptrdiff_t>(std::min(turning, r.inv_freq.size())), r.inv_freq.end(), 0.f);
@@ -125,7 +146,7 @@ std::vector<float> RopeSpec::frequencies(int64_t length) const {
 RopeTables RopeSpec::tables(Ctx& cx) const {
   for (const RopeTables& t : cx.rope)
     if (t.key == this) return t;
-  RopeTables t = ops::rope_tables(cx, frequencies(cx.batch.max_position), static_cast<float>(factor));
+  RopeTables t = ops::rope_tables(cx, frequencies(cx.batch.max_position), static_cast<float>(factor), axes);
   t.key = this;
   cx.rope.push_back(t);
   return t;
@@ -159,7 +180,7 @@ RopeSpec rope_from_config(const Config& c, int64_t head_dim, double default_thet
     fail(Code::kCorrupt, c.origin(), "expected an even rotary size within the head size {} and a rope_theta > 0, got {} and {}",
          head_dim, dim, theta);
   RopeSpec r;
-  if (p) scale(r, *p, c, dim, theta, type);
+  if (p) scale(r, *p, c, dim, theta, type), r.axes = mrope_axes(*p, dim / 2);
   else r.inv_freq = inverse_frequencies(dim, theta);
   r.interleaved = c.b("rope_interleaved", false);
   return r;

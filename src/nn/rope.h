@@ -1,6 +1,6 @@
 // Rotary position embeddings as values: the inverse frequencies and the factor on cos and sin, for each scaling that
 // transformers knows. Sources: Su et al. 2021; transformers modeling_rope_utils (default, linear, dynamic, yarn: Peng et al.
-// 2023, longrope: Ding et al. 2024, llama3).
+// 2023, longrope: Ding et al. 2024, llama3), modeling_qwen2_vl and modeling_qwen3_vl (mrope: Wang et al. 2024).
 #pragma once
 
 #include <string>
@@ -21,6 +21,9 @@ struct RopeSpec {
   std::vector<float> long_inv_freq;
   double dynamic_factor = 0, base = 0;
   bool doubling = false;  // the base is recomputed for 1, 2, 4 … times `original` positions (Qwen 1)
+  // Of positions in time (0), height (1) and width (2), the one that each frequency turns with (Qwen2-VL's "mrope"); empty: there
+  // is one position.
+  std::vector<int32_t> axes;
 
   // The frequencies for a step whose longest sequence has `length` tokens (the one-pass meaning).
   std::vector<float> frequencies(int64_t length) const;

@@ -31,15 +31,15 @@ void record_attention(Ctx& cx, const AttentionArgs& args, const Tensor& q, const
 
 }  // namespace
 
-RopeTables rope_tables(Ctx& cx, std::span<const float> inv_freq, float scale) {
+RopeTables rope_tables(Ctx& cx, std::span<const float> inv_freq, float scale, std::span<const int32_t> axes) {
+  CHECK(axes.empty() || axes.size() == inv_freq.size());
   const auto half = static_cast<int64_t>(inv_freq.size());
-  auto* device = reinterpret_cast<float*>(cx.arena.allocate(sizeof(float) * half));
-  cx.kernels.copy_to_device(device, inv_freq.data(), sizeof(float) * half, cx.stream);
   RopeTables r{.key = nullptr,
                .cos = cx.arena.tensor(DType::kF32, cx.batch.rows, half),
                .sin = cx.arena.tensor(DType::kF32, cx.batch.rows, half)};
-  cx.kernels.rope_table({.positions = cx.batch.positions, .inv_freq = device, .scale = scale, .cos = r.cos.view, .sin = r.sin.view},
-                        cx.stream);
+  const bool choose = !axes.empty() && cx.batch.axis_positions;
+  cx.kernels.rope_table({.positions = choose ? cx.batch.axis_positions : cx.batch.positions, .inv_freq = upload(cx, inv_freq), .scale = scale,
+                         .cos = r.cos.view, .sin = r.sin.view, .axis = choose ? upload(cx, axes) : nullptr}, cx.stream);
   return r;
 }
 

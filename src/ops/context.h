@@ -20,6 +20,7 @@ struct Batch {
   int64_t rows = 0;
   const int32_t* ids = nullptr;         // [T]
   const int32_t* positions = nullptr;   // [T]
+  const int32_t* axis_positions = nullptr;  // [3, T]: a row's place in time, height and width; null: `positions` in each
   const int32_t* token_types = nullptr; // [T] or null (BERT's segments)
   bool whole = false;                   // no sequence has tokens from earlier steps
   ConstView features;                   // frames of sound instead of ids, of sequence s from row input_start[s] on

@@ -50,8 +50,9 @@ Tensor scale(Ctx& cx, const Tensor& x, float factor);
 // Rotates heads of x, from each one's column `first` on, in place by the step's tables (also on a tape: no op needs the unrotated
 // value).
 void rope(Ctx& cx, Tensor& x, const RopeTables& tables, int64_t heads, bool interleaved, int64_t first = 0);
-// cos and sin for the step's positions; inv_freq is a host array.
-RopeTables rope_tables(Ctx& cx, std::span<const float> inv_freq, float scale);
+// cos and sin for the step's positions; inv_freq is a host array, and so is `axes`: the one of the batch's axis_positions that each
+// frequency turns with, empty where it has no such choice.
+RopeTables rope_tables(Ctx& cx, std::span<const float> inv_freq, float scale, std::span<const int32_t> axes = {});
 
 // What attention adds to scores by the distance of key and query (kernels.h): the buckets, in device memory, and what each
 // holds, in F32: [buckets, H], and [T, H * buckets] of queries and keys. Absent tensors add nothing.

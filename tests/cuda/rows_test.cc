@@ -109,12 +109,19 @@ TEST_F(CudaRows, RopeTablesAtFarPositions) {
   std::vector<float> f(33);
   for (size_t i = 0; i < f.size(); ++i) f[i] = std::pow(10000.f, -static_cast<float>(i) / static_cast<float>(f.size()));
   const Array<float> inv_freq(f);
-  Matrix cos(DType::kF32, 6, 33), sin(DType::kF32, 6, 33);
-  both([&](const Kernels& k, Side s, Stream& st) {
-    k.rope_table({.positions = positions.on(s), .inv_freq = inv_freq.on(s), .scale = 1.3f, .cos = cos.on(s), .sin = sin.on(s)}, st);
-  });
-  expect_close(cos, 1e-7, 0);
-  expect_close(sin, 1e-7, 0);
+  const Array<int32_t> two({0, 1, 7, 4095, 131071, 1000003, 5, 4, 3, 2, 1, 77777});
+  std::vector<int32_t> in_turn(33);
+  for (size_t i = 0; i < in_turn.size(); ++i) in_turn[i] = static_cast<int32_t>(i % 2);
+  const Array<int32_t> axis(in_turn);
+  for (const bool of_two : {false, true}) {
+    Matrix cos(DType::kF32, 6, 33), sin(DType::kF32, 6, 33);
+    both([&](const Kernels& k, Side s, Stream& st) {
+      k.rope_table({.positions = (of_two ? two : positions).on(s), .inv_freq = inv_freq.on(s), .scale = 1.3f, .cos = cos.on(s), .sin = sin.on(s),
+                    .axis = of_two ? axis.on(s) : nullptr}, st);
+    });
+    expect_close(cos, 1e-7, 0);
+    expect_close(sin, 1e-7, 0);
+  }
 }
 
 TEST_F(CudaRows, Rope) {

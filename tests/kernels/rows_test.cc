@@ -203,11 +203,26 @@ TEST_P(Rows, RopeTable) {
   const auto rows = static_cast<int64_t>(positions.size());
   Matrix c(DType::kF32, rows, half), s(DType::kF32, rows, half), want_c(DType::kF32, rows, half), want_s(DType::kF32, rows, half);
   RopeTableArgs a{.positions = positions.data(), .inv_freq = inv_freq.data(), .scale = 1.1f, .cos = want_c, .sin = want_s};
-  bench.ref.rope_table(a, bench.stream);
-  a.cos = c, a.sin = s;
-  table().rope_table(a, bench.stream);
-  expect_close(c, want_c, 0, 0);
-  expect_close(s, want_s, 0, 0);
+  // Of one axis, and of three, which frequencies take in turn.
+  std::vector<int32_t> three(positions), axis(half);
+  for (const int32_t factor : {3, 7})
+    for (const int32_t p : positions) three.push_back(factor * p + 1);
+  for (int64_t i = 0; i < half; ++i) axis[i] = static_cast<int32_t>(i % 3);
+  for (const bool of_three : {false, true}) {
+    a.positions = of_three ? three.data() : positions.data();
+    a.axis = of_three ? axis.data() : nullptr;
+    a.cos = want_c, a.sin = want_s;
+    bench.ref.rope_table(a, bench.stream);
+    for (int64_t t = 0; t < rows; ++t)
+      for (int64_t i = 0; i < half; ++i) {
+        const float angle = static_cast<float>(of_three ? three[(i % 3) * rows + t] : positions[t]) * inv_freq[i];
+        EXPECT_EQ(want_c.get(t, i), static_cast<float>(std::cos(double{angle}) * 1.1f));
+      }
+    a.cos = c, a.sin = s;
+    table().rope_table(a, bench.stream);
+    expect_close(c, want_c, 0, 0);
+    expect_close(s, want_s, 0, 0);
+  }
 }
 
 TEST_P(Rows, Rope) {

@@ -163,7 +163,7 @@ void rope_table(const RopeTableArgs& a, int64_t begin, int64_t end) {
     float* cos = static_cast<float*>(a.cos.data) + t * a.cos.stride;
     float* sin = static_cast<float*>(a.sin.data) + t * a.sin.stride;
     for (int64_t i = 0; i < a.cos.cols; ++i) {
-      const float angle = static_cast<float>(a.positions[t]) * a.inv_freq[i];
+      const float angle = static_cast<float>(a.positions[(a.axis ? a.axis[i] * a.cos.rows : 0) + t]) * a.inv_freq[i];
       const SinCos v = sincos(angle);
       cos[i] = static_cast<float>(v.cos * a.scale);
       sin[i] = static_cast<float>(v.sin * a.scale);

@@ -8,7 +8,8 @@ __global__ void rope_table_kernel(const RopeTableArgs a) {
   const int64_t t = element_row(), i = element_column();
   if (i >= a.cos.cols) return;
   // The angle is rounded to float as transformers rounds it; its cosine is then exact to float at any size of angle.
-  const double angle = static_cast<float>(a.positions[t]) * a.inv_freq[i];
+  const int32_t position = a.positions[(a.axis ? a.axis[i] * a.cos.rows : 0) + t];
+  const double angle = static_cast<float>(position) * a.inv_freq[i];
   static_cast<float*>(a.cos.data)[t * a.cos.stride + i] = static_cast<float>(cos(angle) * a.scale);
   static_cast<float*>(a.sin.data)[t * a.sin.stride + i] = static_cast<float>(sin(angle) * a.scale);
 }

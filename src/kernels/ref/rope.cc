@@ -9,7 +9,7 @@ namespace transom::ref {
 void rope_table(const RopeTableArgs& a, Stream& s) {
   parallel(s, a.cos.rows, [&](int64_t t) {
     for (int64_t i = 0; i < a.cos.cols; ++i) {
-      const float angle = static_cast<float>(a.positions[t]) * a.inv_freq[i];
+      const float angle = static_cast<float>(a.positions[(a.axis ? a.axis[i] * a.cos.rows : 0) + t]) * a.inv_freq[i];
       a.cos.row<float>(t)[i] = static_cast<float>(std::cos(double{angle}) * a.scale);
       a.sin.row<float>(t)[i] = static_cast<float>(std::sin(double{angle}) * a.scale);
     }
