@@ -205,10 +205,19 @@ def run_greedy_decoder(request, model, torch):
     return {"tokens": ids[len(request["ids"]):], "gaps": gaps}
 
 
+def setting(config, key):
+    """The config's value, None if it has none; a list of the values where layers differ."""
+    layers = getattr(config, "per_layer_config", None)
+    if not layers:
+        return getattr(config, key, None)
+    values = sorted({getattr(layer, key, None) for layer in layers}, key=str)
+    return values[0] if len(values) == 1 else values
+
+
 def decisions(model):
     config = getattr(model.config, "text_config", None) or model.config
-    heads, hidden = getattr(config, "num_attention_heads", None), getattr(config, "hidden_size", None)
-    size = getattr(config, "head_dim", None) or getattr(config, "d_kv", None) or (hidden // heads if heads and hidden else None)
+    heads, hidden = setting(config, "num_attention_heads"), getattr(config, "hidden_size", None)
+    size = setting(config, "head_dim") or getattr(config, "d_kv", None) or (hidden // heads if heads and hidden else None)
     head, words = model.get_output_embeddings(), model.get_input_embeddings()
     tied = head is not None and getattr(head, "weight", None) is getattr(words, "weight", 0)
     kinds = getattr(config, "layer_types", None)
