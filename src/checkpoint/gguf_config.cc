@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "spec/rules.h"
 #include "tensor/quant.h"
 
 namespace transom {
@@ -41,6 +42,12 @@ class Translator {
   void rows(std::string_view tensor, std::string_view to) {
     const TensorEntry* e = source_.find(tensor);
     config[std::string(to)] = !e ? 0 : e->shape.empty() ? 1 : e->shape[0];
+  }
+  void layers(std::string_view tensor, std::string_view to) {
+    std::set<int64_t> found;
+    for (const TensorEntry& e : source_.entries())
+      if (const auto stars = match_pattern(tensor, e.name); stars && stars->front().size() < 8) found.insert(std::strtol(stars->front().c_str(), nullptr, 10));
+    config[std::string(to)] = found;
   }
   std::optional<int64_t> integer(const char* key) { return gguf_.find_i64(take(key)); }
   std::optional<double> number(const char* key) { return gguf_.find_f64(take(key)); }
@@ -154,6 +161,7 @@ Json gguf_config(const TensorSource& source, const GgufNames& names) {
   for (const auto& [key, name] : names.keys) t.value(key, name);
   for (const auto& [tensor, name] : names.present) t.present(tensor, name);
   for (const auto& [tensor, name] : names.rows) t.rows(tensor, name);
+  for (const auto& [tensor, name] : names.layers) t.layers(tensor, name);
   Json config = t.finish();
   try {
     if (names.adjust) names.adjust(config);

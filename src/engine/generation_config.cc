@@ -278,12 +278,13 @@ GenerationConfig generation_config_of(const GgufMetadata& gguf) {
   ignore("general.sampling.mirostat", gguf.find_i64("general.sampling.mirostat"));
   ignore("general.sampling.xtc_probability", gguf.find_f64("general.sampling.xtc_probability"));
 
-  const auto id = [&](const char* key) -> std::optional<int32_t> {
+  const auto id = [&](std::string_view key) -> std::optional<int32_t> {
     const auto v = gguf.find_u64(key);  // 2^32 - 1 is written for "none"
     return v && *v < static_cast<uint64_t>(std::numeric_limits<int32_t>::max()) ? std::optional(static_cast<int32_t>(*v)) : std::nullopt;
   };
   out.bos_id = id("tokenizer.ggml.bos_token_id");
   out.pad_id = id("tokenizer.ggml.padding_token_id");
+  out.decoder_start_id = id(fmt::format("{}.decoder_start_token_id", gguf.find_str("general.architecture").value_or("")));
   for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
     if (const auto eos = id(key)) out.eos_ids.push_back(*eos);
   if (!gguf.has("tokenizer.ggml.eot_token_id"))

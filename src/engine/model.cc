@@ -46,12 +46,12 @@ void identify(Model::Impl& m) {
   std::vector<std::string> names;
   if (source.gguf()) {
     const std::string_view said = source.gguf()->str("general.architecture");
-    // A key that does not say no, or a tensor of any layer.
+    // A key that does not say no, or a tensor, be it of any layer.
     const auto has = [&](std::string_view key) {
       const std::string full = fmt::format("{}.{}", said, key);
       if (const GgufValue* v = source.gguf()->find(full)) return v->type != GgufType::kBool || *source.gguf()->find_bool(full);
       return std::any_of(source.entries().begin(), source.entries().end(),
-                         [&](const TensorEntry& e) { return match_pattern(fmt::format("blk.*.{}", key), e.name).has_value(); });
+                         [&](const TensorEntry& e) { return e.name == key || match_pattern(fmt::format("blk.*.{}", key), e.name).has_value(); });
     };
     const std::string_view name = architecture_of_gguf(said, has);
     names = {std::string(name.empty() ? said : name)};

@@ -18,6 +18,15 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   return pre_norm_decoder(root, p);
 }
 
+// A file says its size by the number of layers alone, as llama.cpp's reader takes it.
+void adjust_gguf(Json& config) {
+  constexpr int64_t kLayersOf13B = 40;
+  gguf_rows_in_pairs(config);
+  if (config.value("num_hidden_layers", int64_t{0}) != kLayersOf13B) return;
+  config["model_max_length"] = config["max_position_embeddings"];
+  for (const char* key : {"max_position_embeddings", "rope_theta", "rope_interleaved"}) config.erase(key);
+}
+
 }  // namespace
 
 Family baichuan_family() {
@@ -25,7 +34,7 @@ Family baichuan_family() {
           .rules = {Fused{"model.layers.*.self_attn.W_pack.*",
                           {"model.layers.*.self_attn.q_proj.*", "model.layers.*.self_attn.k_proj.*", "model.layers.*.self_attn.v_proj.*"}},
                     Drop{"model.layers.*.self_attn.rotary_emb.inv_freq"}},
-          .gguf = {.rules = gguf_decoder_rules()},
+          .gguf = {.rules = gguf_decoder_rules(), .keys = {{"tensor_data_layout", ""}}, .adjust = adjust_gguf},
           .base_prefix = "model",
           .config_keys = decoder_keys({"rms_norm_eps", "hidden_act"})};
 }

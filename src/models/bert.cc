@@ -19,10 +19,7 @@ nn::HeadSpec head(const Config& c, nn::Task task) {
 Family bert_family() {
   return {.build = build,
           .rules = {Drop{"embeddings.position_ids"}, Drop{"bert.embeddings.position_ids"}, Drop{"pooler.**"}, Drop{"bert.pooler.**"}, Drop{"cls.**"}},
-          .gguf = {.rules = gguf_encoder_rules(),
-                   .keys = {{"attention.layer_norm_epsilon", "layer_norm_eps"}, {"attention.causal", ""}, {"pooling_type", ""}},
-                   .rows = {{"token_types.weight", "type_vocab_size"}, {"position_embd.weight", "max_position_embeddings"}},
-                   .adjust = [](Json& config) { config.erase("head_dim"); }},
+          .gguf = bert_gguf(),
           .base_prefix = "bert",
           .config_keys = encoder_keys(),
           .head = head};

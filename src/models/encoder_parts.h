@@ -28,7 +28,7 @@ std::vector<std::string_view> encoder_keys(std::initializer_list<std::string_vie
 
 // GGUF's names of bert_encoder's parameters, and all of it of families whose layers have other names.
 Rules gguf_encoder_rules();
-GgufNames modernbert_gguf(), nomic_bert_gguf();
+GgufNames bert_gguf(), modernbert_gguf(), nomic_bert_gguf();
 
 // The encoder with PostNorm layers under BERT's names, below root / "encoder.layer".
 std::unique_ptr<nn::Encoder> bert_encoder(const Scope& root, const EncoderParts& parts);

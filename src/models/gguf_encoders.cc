@@ -20,6 +20,27 @@ Rules gguf_encoder_rules() {
   };
 }
 
+// config.json counts the labels by their names.
+static void name_labels(Json& config) {
+  const Json labels = config.value("id2label", Json::array());
+  config.erase("id2label");
+  for (size_t i = 0; i < labels.size(); ++i) config["id2label"][std::to_string(i)] = labels[i];
+}
+
+// The head of RoBERTa and its kin, which is that of BERT by other names; BERT's own is not written.
+GgufNames bert_gguf() {
+  Rules rules = {Rename{"pooler.dense.*", "cls.*"}, Rename{"classifier.*", "cls.output.*"}};
+  rules += gguf_encoder_rules();
+  return {.rules = std::move(rules),
+          .keys = {{"attention.layer_norm_epsilon", "layer_norm_eps"}, {"attention.causal", ""}, {"pooling_type", ""},
+                   {"classifier.output_labels", "id2label"}},
+          .rows = {{"token_types.weight", "type_vocab_size"}, {"position_embd.weight", "max_position_embeddings"}},
+          .adjust = [](Json& config) {
+            config.erase("head_dim");
+            name_labels(config);
+          }};
+}
+
 GgufNames nomic_bert_gguf() {
   Rules rules = {Fused{"blk.*.attn_qkv.*", {"layers.*.self_attn.q_proj.*", "layers.*.self_attn.k_proj.*", "layers.*.self_attn.v_proj.*"}},
                  Rename{"layers.*.self_attn.o_proj.*", "blk.*.attn_output.*"},
@@ -39,7 +60,9 @@ GgufNames nomic_bert_gguf() {
 static void adjust_modernbert(Json& config) {
   config["norm_eps"] = config.value("rms_norm_eps", 1e-5);
   config["global_rope_theta"] = config.value("rope_theta", 160000.0);
+  if (config.contains("classifier_pooling")) config["classifier_pooling"] = config["classifier_pooling"] == 1 ? "mean" : "cls";
   for (const char* key : {"rms_norm_eps", "rope_theta", "head_dim"}) config.erase(key);
+  name_labels(config);
 }
 
 GgufNames modernbert_gguf() {
@@ -48,14 +71,19 @@ GgufNames modernbert_gguf() {
                     Rename{"embeddings.tok_embeddings.*", "token_embd.*"},
                     Rename{"embeddings.norm.*", "token_embd_norm.*"},
                     Rename{"final_norm.*", "output_norm.*"},
+                    Rename{"head.dense.*", "cls.*"},
+                    Rename{"head.norm.*", "cls.norm.*"},
+                    Rename{"classifier.*", "cls.output.*"},
                     Rename{"layers.*.attn_norm.*", "blk.*.attn_norm.*"},
                     Rename{"layers.*.attn.Wo.*", "blk.*.attn_output.*"},
                     Rename{"layers.*.mlp_norm.*", "blk.*.ffn_norm.*"},
                     Rename{"layers.*.mlp.Wo.*", "blk.*.ffn_down.*"}},
-          .keys = {{"attention.causal", ""}, {"pooling_type", ""}, {"classifier.pooling_type", ""}, {"hidden_activation", "hidden_activation"},
+          .keys = {{"attention.causal", ""}, {"pooling_type", ""}, {"classifier.pooling_type", "classifier_pooling"},
+                   {"classifier.output_labels", "id2label"}, {"hidden_activation", "hidden_activation"},
                    {"attention.sliding_window", "local_attention"}, {"attention.sliding_window_pattern", "global_attn_every_n_layers"},
                    {"rope.freq_base_swa", "local_rope_theta"}},
-          .present = {{"output_norm.bias", "norm_bias"}, {"blk.0.attn_qkv.bias", "attention_bias"}, {"blk.0.ffn_up.bias", "mlp_bias"}},
+          .present = {{"output_norm.bias", "norm_bias"}, {"blk.0.attn_qkv.bias", "attention_bias"}, {"blk.0.ffn_up.bias", "mlp_bias"},
+                      {"cls.bias", "classifier_bias"}},
           .adjust = adjust_modernbert};
 }
 

@@ -19,8 +19,15 @@ void adjust_next(Json& config) {
   for (const char* key : {"inner_size", "recurrent_layers"}) config.erase(key);
 }
 
+// The frequencies of time, height and width in turn; the fourth number is of no use to a text model.
 void adjust_tiled(Json& config) {
   adjust_next(config);
+  if (Json sections = config.value("mrope_section", Json()); sections.is_array() && sections.size() == 4) {
+    sections.erase(3);
+    config["rope_scaling"]["mrope_section"] = std::move(sections);
+    config["rope_scaling"]["mrope_interleaved"] = true;
+  }
+  config.erase("mrope_section");
   config["linear_value_heads_tiled"] = true;
 }
 
@@ -49,7 +56,7 @@ GgufNames gguf_gated_delta(bool fused) {
           .keys = gguf_moe_keys({{"ssm.conv_kernel", "linear_conv_kernel_dim"}, {"ssm.state_size", "linear_key_head_dim"},
                                  {"ssm.group_count", "linear_num_key_heads"}, {"ssm.time_step_rank", "linear_num_value_heads"},
                                  {"ssm.inner_size", "inner_size"}, {"attention.recurrent_layers", "recurrent_layers"},
-                                 {"full_attention_interval", "full_attention_interval"}, {"rope.dimension_sections", ""},
+                                 {"full_attention_interval", "full_attention_interval"}, {"rope.dimension_sections", "mrope_section"},
                                  {"nextn_predict_layers", "num_nextn_predict_layers"}}),
           .adjust = fused ? adjust_next : adjust_tiled};
 }

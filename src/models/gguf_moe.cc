@@ -1,6 +1,8 @@
 // GGUF's names and keys of mixtures of experts: see moe_parts.h.
 #include "models/moe_parts.h"
 
+#include <algorithm>
+
 namespace transom {
 
 Rules gguf_moe_rules(const std::string& scope, const std::string& router) {
@@ -52,6 +54,39 @@ void gguf_grouped_moe(Json& config) {
   }
   // Layers that predict further tokens are counted.
   config["num_hidden_layers"] = config.value("num_hidden_layers", int64_t{0}) - config.value("num_nextn_predict_layers", int64_t{0});
+}
+
+// A file of MiMo-V2 says of windowed and other layers alike how many kv heads each has. Its window is that of published configs, which
+// leaves the query's own token out.
+static void adjust_mimo_v2(Json& config) {
+  config["norm_topk_prob"] = true;
+  gguf_grouped_moe(config);
+  const auto layers = std::max<int64_t>(config.value("num_hidden_layers", int64_t{0}), 0);
+  Json types = Json::array(), freq = Json::array();
+  const Json heads = config["num_key_value_heads"], all = config.value("layer_types", Json::array());
+  if (heads.is_array() && !heads.empty()) config["num_key_value_heads"] = heads[0];
+  const auto sparse = config.value("sparse_layers", std::vector<int64_t>{});
+  for (int64_t i = 0; i < std::min<int64_t>(layers, static_cast<int64_t>(all.size())); ++i) {
+    types.push_back(all[i]);
+    freq.push_back(std::find(sparse.begin(), sparse.end(), i) != sparse.end() ? 1 : 0);
+    if (heads.is_array() && i < static_cast<int64_t>(heads.size()))
+      config[all[i] == "sliding_attention" ? "swa_num_key_value_heads" : "num_key_value_heads"] = heads[i];
+  }
+  config["layer_types"] = types;
+  config["moe_layer_freq"] = freq;
+  config.erase("sparse_layers");
+  if (!config.contains("attention_value_scale")) config["attention_value_scale"] = nullptr;
+}
+
+GgufNames mimo_v2_gguf() {
+  Rules rules = {Rename{"model.layers.*.self_attn.sinks", "blk.*.attn_sinks.weight"}};
+  rules += gguf_moe_rules();
+  return {.rules = std::move(rules),
+          .keys = gguf_grouped_moe_keys({{"attention.value_length", "v_head_dim"}, {"attention.value_scale", "attention_value_scale"},
+                                         {"attention.sliding_window", "sliding_window_size"}, {"attention.sliding_window_pattern", "layer_types"},
+                                         {"rope.freq_base_swa", "swa_rope_theta"}}),
+          .layers = {{"blk.*.ffn_gate_inp.weight", "sparse_layers"}, {"blk.*.attn_sinks.weight", "attention_sink_layers"}},
+          .adjust = adjust_mimo_v2};
 }
 
 }  // namespace transom

@@ -40,7 +40,7 @@ std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
   });
 }
 
-// The period and offset of attention, by the layers that have kv heads; of mixtures, which are every second layer, the offset.
+// Which layers attend, by their kv heads, and which are mixtures, by their tensors, as the period and offset of each.
 void adjust_gguf(Json& config) {
   const Json heads = config["num_key_value_heads"];
   std::vector<int64_t> attends;
@@ -48,11 +48,14 @@ void adjust_gguf(Json& config) {
     if (heads[i] > 0) attends.push_back(static_cast<int64_t>(i));
   gguf_layer_types(config, "attention", "mamba");
   config.erase("layer_types");
-  config["attn_layer_offset"] = attends.empty() ? 0 : attends[0];
-  config["attn_layer_period"] = attends.size() > 1 ? attends[1] - attends[0] : static_cast<int64_t>(heads.size());
-  config["expert_layer_offset"] = config.value("first_is_mixture", false) ? 0 : 1;
+  const auto say = [&](const std::string& kind, const std::vector<int64_t>& at) {
+    config[kind + "_layer_offset"] = at.empty() ? 0 : at[0];
+    config[kind + "_layer_period"] = at.size() > 1 ? at[1] - at[0] : config.value("num_hidden_layers", int64_t{0});
+  };
+  say("attn", attends);
+  say("expert", config.value("sparse_layers", std::vector<int64_t>{}));
   config["mamba_expand"] = config.value("mamba_inner", int64_t{0}) / std::max<int64_t>(config.value("hidden_size", int64_t{0}), 1);
-  for (const char* key : {"first_is_mixture", "mamba_inner"}) config.erase(key);
+  for (const char* key : {"sparse_layers", "mamba_inner"}) config.erase(key);
 }
 
 Rules gguf_rules() {
@@ -70,7 +73,7 @@ Family jamba_family() {
           .gguf = {.rules = gguf_rules(),
                    .keys = {{"ssm.conv_kernel", "mamba_d_conv"}, {"ssm.inner_size", "mamba_inner"}, {"ssm.state_size", "mamba_d_state"},
                             {"ssm.time_step_rank", "mamba_dt_rank"}, {"expert_count", "num_experts"}, {"expert_used_count", "num_experts_per_tok"}},
-                   .present = {{"blk.0.ffn_gate_inp.weight", "first_is_mixture"}},
+                   .layers = {{"blk.*.ffn_gate_inp.weight", "sparse_layers"}},
                    .adjust = adjust_gguf},
           .base_prefix = "model",
           .config_keys = moe_keys({"attn_layer_period", "attn_layer_offset", "expert_layer_period", "expert_layer_offset", "mamba_d_state",

@@ -58,7 +58,7 @@ std::unique_ptr<nn::Network> build_v2(const Config& c, const Scope& root) {
   const bool full_sinks = c.b("add_full_attention_sink_bias", false), local_sinks = c.b("add_swa_attention_sink_bias", false);
   const std::vector<double> with_sinks = c.floats("attention_sink_layers");  // which the checkpoint's tensors say
   const nn::MoeSpec moe = grouped_moe_spec(c, p, {.shared = 0});
-  for (const char* key : {"attention_chunk_size", "hybrid_block_size"}) c.ignore(key);
+  for (const char* key : {"attention_chunk_size", "hybrid_block_size", "num_nextn_predict_layers"}) c.ignore(key);
   const std::vector<bool> sparse = sparse_layers_after(c, p.layers, 1);
   return pre_norm_decoder(root, p, [&](int64_t i) {
     nn::AttentionSpec a = sliding[i] ? local : p.attention;
@@ -93,7 +93,8 @@ Family mimo_family() {
 Family mimo_v2_family() {
   return {.build = build_v2,
           .rules = {Rename{"model.layers.*.self_attn.sinks", "model.layers.*.self_attn.attention_sink_bias"}, Drop{"model.mtp.**"}},
-          .gguf = {},
+          .config_rules = without_prediction_layers,
+          .gguf = mimo_v2_gguf(),
           .base_prefix = "model",
           .config_keys = grouped_moe_keys({"v_head_dim", "attention_value_scale", "attention_bias", "hybrid_layer_pattern", "moe_layer_freq",
                                            "layer_types", "sliding_window", "sliding_window_size", "swa_num_attention_heads", "swa_rope_theta",

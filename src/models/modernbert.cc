@@ -41,6 +41,7 @@ std::vector<bool> full_layers(const Config& c, int64_t n) {
 }
 
 std::unique_ptr<nn::Network> build(const Config& c, const Scope& root) {
+  for (const char* key : {"classifier_activation", "classifier_bias", "classifier_pooling", "decoder_bias"}) c.ignore(key);  // the head reads them
   for (const char* key : {"deterministic_flash_attn", "embedding_dropout", "initializer_cutoff_factor", "mlp_dropout",
                           "sparse_pred_ignore_index", "sparse_prediction", "reference_compile"})
     c.ignore(key);

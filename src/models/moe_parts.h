@@ -53,5 +53,6 @@ void gguf_grouped_moe(Json& config);
 // GGUF's names and keys of decoders with gated delta nets. Where b and a are not `fused`, value head h goes with key head
 // h modulo their number.
 GgufNames gguf_gated_delta(bool fused);
+GgufNames mimo_v2_gguf();
 
 }  // namespace transom

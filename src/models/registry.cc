@@ -12,7 +12,7 @@ struct Row {
   std::string_view architecture;
   Family (*family)();
   // general.architecture of GGUF files of this family; behind a colon what tells it from others of that name: a key that is
-  // there and not false, or a tensor of a layer.
+  // there and not false, or a tensor, of any layer or of none.
   std::string_view gguf = {};
   Task task = Task::kNone;     // what head the network is given, where the family has several
 };
@@ -26,13 +26,13 @@ constexpr std::array kRows = {
     Row{"AlbertModel", albert_family},
     Row{"ArceeForCausalLM", arcee_family, "arcee"},
     Row{"BaiChuanForCausalLM", baichuan_family},
-    Row{"BaichuanForCausalLM", baichuan_family},
+    Row{"BaichuanForCausalLM", baichuan_family, "baichuan"},
     Row{"BambaForCausalLM", bamba_family},
     Row{"BartForConditionalGeneration", bart_family},
     Row{"BertForMaskedLM", bert_family, "", Task::kMaskedLm},
     Row{"BertForPreTraining", bert_family, "", Task::kMaskedLm},
     Row{"BertForQuestionAnswering", bert_family, "", Task::kQuestionAnswering},
-    Row{"BertForSequenceClassification", bert_family, "", Task::kSequenceClassification},
+    Row{"BertForSequenceClassification", bert_family, "bert:cls.output.weight", Task::kSequenceClassification},
     Row{"BertForTokenClassification", bert_family, "", Task::kTokenClassification},
     Row{"BertModel", bert_family, "bert"},
     Row{"BloomForCausalLM", bloom_family, "bloom"},
@@ -105,7 +105,7 @@ constexpr std::array kRows = {
     Row{"MarianMTModel", marian_family},
     Row{"MBartForConditionalGeneration", mbart_family},
     Row{"MiMoForCausalLM", mimo_family},
-    Row{"MiMoV2FlashForCausalLM", mimo_v2_family},
+    Row{"MiMoV2FlashForCausalLM", mimo_v2_family, "mimo2"},
     Row{"MiMoV2ForCausalLM", mimo_v2_family},
     Row{"MiMoV2MTP", mimo_v2_family},  // the same checkpoint, named by its prediction layers
     Row{"MiniMaxM2ForCausalLM", minimax_m2_family, "minimax-m2"},
@@ -116,7 +116,7 @@ constexpr std::array kRows = {
     Row{"MixtralForCausalLM", mixtral_family, "llama:expert_count"},
     Row{"ModernBertForMaskedLM", modernbert_family, "", Task::kMaskedLm},
     Row{"ModernBertForQuestionAnswering", modernbert_family, "", Task::kQuestionAnswering},
-    Row{"ModernBertForSequenceClassification", modernbert_family, "", Task::kSequenceClassification},
+    Row{"ModernBertForSequenceClassification", modernbert_family, "modern-bert:cls.output.weight", Task::kSequenceClassification},
     Row{"ModernBertForTokenClassification", modernbert_family, "", Task::kTokenClassification},
     Row{"ModernBertModel", modernbert_family, "modern-bert"},
     Row{"MPTForCausalLM", mpt_family},  // as the first checkpoints spell it
@@ -160,7 +160,7 @@ constexpr std::array kRows = {
     Row{"SmolLM3ForCausalLM", smollm3_family, "smollm3"},
     Row{"StableLmForCausalLM", stablelm_family, "stablelm"},
     Row{"Starcoder2ForCausalLM", starcoder2_family, "starcoder2"},
-    Row{"T5ForConditionalGeneration", t5_family},
+    Row{"T5ForConditionalGeneration", t5_family, "t5"},
     Row{"WhisperForConditionalGeneration", whisper_family},
     Row{"XLMRobertaForMaskedLM", roberta_family, "", Task::kMaskedLm},
     Row{"XLMRobertaForQuestionAnswering", roberta_family, "", Task::kQuestionAnswering},

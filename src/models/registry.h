@@ -13,7 +13,7 @@ namespace transom {
 // The family of an entry of config.json's `architectures`; nullopt when it is not native.
 std::optional<Family> find_family(std::string_view architecture);
 // The config.json name of a GGUF file's general.architecture; "" when there is none. has(key): whether the file has the key
-// "<general.architecture>.<key>".
+// "<general.architecture>.<key>", or a tensor of that name.
 std::string_view architecture_of_gguf(std::string_view gguf_architecture, const std::function<bool(std::string_view)>& has);
 
 // A line of the registry, as include/transom/model.h shows it.

@@ -55,4 +55,7 @@ void add_blocks(nn::EncoderDecoder& network, const Scope& model, const Seq2SeqPa
 // The family of a build function over these parts.
 Family seq2seq_family(std::unique_ptr<nn::Network> (*build)(const Config&, const Scope&), std::initializer_list<std::string_view> more_keys = {});
 
+// Of a file the family follows from the tensors: a head of its own says v1.1 or mT5. The range of its positions is always 128.
+GgufNames t5_gguf();
+
 }  // namespace transom

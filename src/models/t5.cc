@@ -2,7 +2,7 @@
 // RMSNorm, unscaled scores with a relative position bias that the blocks of a side share, no biases.
 #include <cmath>
 
-#include "models/family.h"
+#include "models/seq2seq_parts.h"
 #include "nn/attention.h"
 #include "nn/cross_attention.h"
 #include "nn/encoder_decoder.h"
@@ -89,7 +89,7 @@ Family family(std::unique_ptr<nn::Network> (*build)(const Config&, const Scope&)
   return {.build = build,
           .rules = {Drop{"encoder.embed_tokens.weight"}, Drop{"decoder.embed_tokens.weight"},
                     Drop{"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"}},  // in the first files, of no use
-          .gguf = {},
+          .gguf = t5_gguf(),
           .config_keys = {"vocab_size", "hidden_size", "d_kv", "d_ff", "num_layers", "num_decoder_layers", "num_heads",
                           "relative_attention_num_buckets", "relative_attention_max_distance", "layer_norm_epsilon", "feed_forward_proj",
                           "tie_word_embeddings", "scale_decoder_outputs"},

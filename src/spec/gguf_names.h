@@ -21,6 +21,7 @@ struct GgufNames {
   Names keys;
   Names present;  // tensors, and the config keys that say whether there are such
   Names rows;     // tensors, and the config keys that say how many rows they have, 0 where there is no such tensor
+  Names layers;   // tensors of a layer ("blk.*.…"), and the config keys that list the layers which have one
   void (*adjust)(Json& config) = nullptr;
 };
 

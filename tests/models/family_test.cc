@@ -261,6 +261,18 @@ TEST(EncoderInput, AHeadThatTheFileLacksIsLeftOut) {
   EXPECT_THAT(m.warnings(), testing::ElementsAre("the checkpoint does not hold the head of BertForMaskedLM: hidden states only"));
 }
 
+// ModernBERT's config has its heads' settings, whether there is one or not.
+TEST(EncoderInput, ABodyAloneNeedsNoneOfItsHeadsSettings) {
+  const test::TempDir dir;
+  Json config = read_json_file(test::fixture_path("modernbert-mlm") + "/config.json");
+  config["architectures"] = {"ModernBertModel"};
+  dir.write("config.json", config.dump());
+  std::filesystem::create_symlink(test::fixture_path("modernbert-mlm") + "/model.safetensors", dir / "model.safetensors");
+  const Model m = Model::load(dir.path(), {.kernels = "ref", .threads = 1});
+  EXPECT_EQ(m.head().task, "none");
+  EXPECT_THAT(m.warnings(), testing::IsEmpty());
+}
+
 TEST(EncoderInput, WhatTheTablesLackIsRefused) {
   const Model m = load("roberta-mlm");
   EXPECT_EQ(m.context_length(), 64);  // 66 positions, of which the first two are never a token's
