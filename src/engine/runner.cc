@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "ops/tape.h"
 
 namespace transom {
 
@@ -233,6 +234,24 @@ struct Beginning {
 }  // namespace
 
 std::span<const float> Runner::run(std::span<const StepItem> items, bool want_logits) {
+  Ctx cx{.kernels = *model_.kernels, .stream = stream_, .arena = arena_, .dtype = model_.dtype};
+  cx.residency = model_.residency.get();
+  const Tensor y = forward(cx, items, want_logits);
+  return y ? to_host(y) : std::span<const float>{};
+}
+
+double Runner::backward(std::span<const StepItem> items, Tape& tape, const Loss& loss) {
+  for (const StepItem& it : items) CHECK(!it.state);
+  CHECK(!model_.residency);
+  tape.clear();
+  Ctx cx{.kernels = *model_.kernels, .stream = stream_, .arena = arena_, .dtype = DType::kF32, .tape = &tape};
+  const double value = loss(cx, forward(cx, items, model_.network->head().task != nn::Task::kNone));
+  tape.backward(cx);
+  return value;
+}
+
+// The rows that are wanted, absent where none are.
+Tensor Runner::forward(Ctx& cx, std::span<const StepItem> items, bool want_logits) {
   const bool stateful = !items.empty() && items[0].state;
   for (const StepItem& it : items) CHECK((it.state != nullptr) == stateful && !it.ids.empty());
   Beginning beginning{items};
@@ -242,14 +261,13 @@ std::span<const float> Runner::run(std::span<const StepItem> items, bool want_lo
   arena_.reset();
   std::vector<int32_t> wanted;
   const nn::HeadRows rows = want_logits ? model_.network->head().rows : nn::HeadRows::kEach;
-  Ctx cx{.kernels = *model_.kernels, .stream = stream_, .arena = arena_, .dtype = model_.dtype, .batch = lay_out(items, wanted, rows != nn::HeadRows::kEach)};
+  cx.batch = lay_out(items, wanted, rows != nn::HeadRows::kEach);
   if (stateful) {
     cx.states = pool_.views();
     slots_.add_views(cx.states);
   }
-  cx.residency = model_.residency.get();
   cx.observer = observer;
-  Ctx source{.kernels = *model_.kernels, .stream = stream_, .arena = arena_, .dtype = model_.dtype, .batch = {}};
+  Ctx source{.kernels = cx.kernels, .stream = stream_, .arena = arena_, .dtype = cx.dtype, .tape = cx.tape};
   source.residency = cx.residency;
   source.observer = observer;
   int64_t row = 0, source_row = 0, sources = 0;
@@ -270,14 +288,14 @@ std::span<const float> Runner::run(std::span<const StepItem> items, bool want_lo
   for (const StepItem& it : items)
     if (stateful) it.state->torn = !slots_.empty();
   Tensor y = model_.network->hidden(cx);
-  if (!wanted.empty()) {
-    if (rows == nn::HeadRows::kMean) y = ops::sequence_means(cx, y);
-    if (static_cast<int64_t>(wanted.size()) != y.rows()) {
-      y = ops::gather_rows(cx, y, cx.batch.logit_rows, cx.batch.logit_count);
-      cx.adapters.clear();  // rows have moved; heads take no adapters yet
-    }
-    if (want_logits) y = model_.network->logits(cx, y);
+  cx.source = nullptr;
+  if (wanted.empty()) y = {};
+  if (y && rows == nn::HeadRows::kMean) y = ops::sequence_means(cx, y);
+  if (y && static_cast<int64_t>(wanted.size()) != y.rows()) {
+    y = ops::gather_rows(cx, y, cx.batch.logit_rows, cx.batch.logit_count);
+    cx.adapters.clear();  // rows have moved; heads take no adapters yet
   }
+  if (y && want_logits) y = model_.network->logits(cx, y);
   beginning.done = true;
   for (const StepItem& it : items) {
     if (!stateful) continue;
@@ -287,7 +305,7 @@ std::span<const float> Runner::run(std::span<const StepItem> items, bool want_lo
   tokens_forwarded_ += row;
   sources_encoded_ += sources;
   ++steps_;
-  return wanted.empty() ? std::span<const float>{} : to_host(y);
+  return y;
 }
 
 std::span<const float> Runner::to_host(const Tensor& t) {

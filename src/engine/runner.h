@@ -40,6 +40,12 @@ class Runner {
   std::span<const float> logits(std::span<const StepItem> items);
   std::span<const float> hidden(std::span<const StepItem> items);
 
+  // A step of training: the network runs on `tape`, in F32, over items without state. `loss` is given the logits of the rows that the
+  // items want (their hidden states where there is no head), puts its gradient into their slot, and says how large it is; then the
+  // tape runs backward.
+  using Loss = std::function<double(Ctx&, const Tensor&)>;
+  double backward(std::span<const StepItem> items, Tape& tape, const Loss& loss);
+
   // Whether the item's source is one that the model reads: Error{kInvalidArgument} otherwise.
   void check_source(const StepItem& item, int64_t begin) const;
 
@@ -58,6 +64,7 @@ class Runner {
 
  private:
   std::span<const float> run(std::span<const StepItem> items, bool want_logits);
+  Tensor forward(Ctx& cx, std::span<const StepItem> items, bool want_logits);
   void check(const StepItem& item, int64_t begin) const;
   void reserve(std::span<const StepItem> items);
   Batch lay_out(std::span<const StepItem> items, std::vector<int32_t>& wanted, bool first_rows);

@@ -411,11 +411,26 @@ struct ClampGradArgs {
   View dx_acc;
   float limit = 0.f;
 };
+struct RowCutoffGradArgs {
+  RowCutoffArgs forward;  // of x and deviations
+  ConstView dy;
+  View dx_acc;
+};
 struct ScaleColumnsGradArgs {
   ScaleColumnsArgs forward;
   ConstView dy;
   View dx_acc;              // may be absent
   float* dfactors_acc = nullptr;
+};
+struct MatchRmsGradArgs {
+  MatchRmsArgs forward;  // of x, like and eps
+  ConstView dy;
+  View dx_acc, dlike_acc;  // either may be absent
+};
+struct UnfoldRowsGradArgs {
+  UnfoldRowsArgs forward;  // of the sequences, width and stride
+  ConstView dy;
+  View dx_acc;
 };
 // y_acc[rows[i]] += scale * x[i] unless rows[i] is `skip`: the backward of embedding and gather_rows.
 struct ScatterRowsArgs {
@@ -503,7 +518,10 @@ struct Kernels {
   void (*act_mul_grad)(const ActMulGradArgs&, Stream&);
   void (*softcap_grad)(const SoftcapGradArgs&, Stream&);
   void (*clamp_grad)(const ClampGradArgs&, Stream&);
+  void (*row_cutoff_grad)(const RowCutoffGradArgs&, Stream&);
   void (*scale_columns_grad)(const ScaleColumnsGradArgs&, Stream&);
+  void (*match_rms_grad)(const MatchRmsGradArgs&, Stream&);
+  void (*unfold_rows_grad)(const UnfoldRowsGradArgs&, Stream&);
   void (*scatter_rows)(const ScatterRowsArgs&, Stream&);
   void (*cross_entropy)(const CrossEntropyArgs&, Stream&);
   void (*adamw)(const AdamWArgs&, Stream&);

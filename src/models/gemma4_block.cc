@@ -20,7 +20,7 @@ Gemma4Block::Gemma4Block(const Scope& s, const nn::NormSpec& norm, nn::LayerPtr 
                          const std::optional<nn::MoeSpec>& moe, std::optional<nn::PerLayerGate> gate)
     : mixer_norm(s / "input_layernorm", norm), mixer_post_norm(s / "post_attention_layernorm", norm), mixer(std::move(f)),
       feed_forward(s, norm, mlp, moe), feed_forward_post_norm(s / "post_feedforward_layernorm", norm), own(std::move(gate)),
-      scalar(s.vector("layer_scalar", 1)) {}
+      scalar(frozen(s.vector("layer_scalar", 1))) {}
 
 nn::Hidden Gemma4Block::forward(Ctx& cx, nn::Hidden h) const {
   const Tensor a = mixer_post_norm.forward(cx, mixer->forward(cx, mixer_norm.forward(cx, h.x)));

@@ -79,7 +79,7 @@ std::unique_ptr<nn::Network> seq2seq_network(const Scope& root, const Seq2SeqPar
   const Split by_row{Split::Axis::kOut, 1};
   const Param* words = (model / "shared").table("weight", p.decoder.vocab, p.norm.size, by_row);
   const ops::LinearParam head{(root / "lm_head").matrix("weight", p.decoder.vocab, p.norm.size, by_row, p.tied ? words : nullptr),
-                              shape.head_bias ? root.optional_vector("final_logits_bias", p.decoder.vocab, by_row) : nullptr};
+                              shape.head_bias ? frozen(root.optional_vector("final_logits_bias", p.decoder.vocab, by_row)) : nullptr};
   auto n = std::make_unique<nn::EncoderDecoder>(nn::EncoderDecoderSpec{
       .source = {.vocab = p.encoder.vocab, .positions = p.encoder.positions}, .vocab = p.decoder.vocab, .positions = p.decoder.positions,
       .encoder_layers = p.encoder.layers, .head = head});

@@ -49,9 +49,9 @@ AltUp::Streams AltUp::predict(Ctx& cx, const Streams& h) const {
   const Tensor coefficients = prediction_.forward(cx, modalities(cx, h[0]));
   Streams p;
   for (int64_t b = 0; b < spec_.streams; ++b) {
-    Tensor sum = ops::scale_rows(cx, h[0], coefficients.columns(b * spec_.streams, 1));
+    Tensor sum = ops::scale_rows(cx, h[0], ops::columns(cx, coefficients, b * spec_.streams, 1));
     for (int64_t a = 1; a < spec_.streams; ++a)
-      sum = ops::add(cx, sum, ops::scale_rows(cx, h[a], coefficients.columns(b * spec_.streams + a, 1)));
+      sum = ops::add(cx, sum, ops::scale_rows(cx, h[a], ops::columns(cx, coefficients, b * spec_.streams + a, 1)));
     p.push_back(ops::add(cx, sum, h[b]));
   }
   return p;
@@ -62,7 +62,7 @@ AltUp::Streams AltUp::correct(Ctx& cx, Streams p, const Tensor& activated) const
   const Tensor coefficients = correction_.forward(cx, modalities(cx, activated));
   const Tensor innovation = ops::add(cx, activated, p[0], -1.f);
   for (int64_t b = 0; b < spec_.streams; ++b) {
-    const Tensor moved = ops::scale_rows(cx, innovation, coefficients.columns(b, 1));
+    const Tensor moved = ops::scale_rows(cx, innovation, ops::columns(cx, coefficients, b, 1));
     p[b] = ops::add(cx, ops::add(cx, p[b], innovation), moved);
   }
   return p;

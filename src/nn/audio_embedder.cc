@@ -15,7 +15,7 @@ Linear convolution(const Scope& s, int64_t in, int64_t out) { return {s, in * kW
 AudioEmbedder::AudioEmbedder(const Scope& s, int64_t features, int64_t hidden, int64_t positions)
     : conv1_(convolution(s / "conv1", features, hidden)),
       conv2_(convolution(s / "conv2", hidden, hidden)),
-      positions_((s / "embed_positions").table("weight", positions, hidden)) {}
+      positions_(frozen((s / "embed_positions").table("weight", positions, hidden))) {}
 
 Tensor AudioEmbedder::forward(Ctx& cx) const {
   const Batch& b = cx.batch;

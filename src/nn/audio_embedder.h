@@ -8,7 +8,7 @@ namespace transom::nn {
 
 class AudioEmbedder final : public Embedder {
  public:
-  // "conv1", "conv2" and "embed_positions" below `s`; `positions` rows after the second convolution.
+  // "conv1", "conv2" and "embed_positions", which is frozen, below `s`; `positions` rows after the second convolution.
   AudioEmbedder(const Scope& s, int64_t features, int64_t hidden, int64_t positions);
   Tensor forward(Ctx& cx) const override;
 

@@ -17,7 +17,7 @@ void declare(ops::ExpertParam& p, const Scope& s, int64_t out, int64_t in, Axis 
 Moe::Moe(const Scope& s, const MoeSpec& spec)
     : spec_(spec), router_(s / spec.router, spec.hidden, spec.experts, {}, spec.router_bias ? Bias::kRequired : Bias::kNone) {
   CHECK(!spec.weigh_input || (spec.routing.top_k == 1 && !spec.bias));
-  if (spec.correction_bias) correction_ = (s / spec.router).vector("e_score_correction_bias", spec.experts);
+  if (spec.correction_bias) correction_ = frozen((s / spec.router).vector("e_score_correction_bias", spec.experts));
   if (spec.expert_scale) expert_scale_ = (s / spec.router).table("per_expert_scale", spec.experts, 1);
   if (spec.router_norm) router_norm_.emplace(s / spec.router_norm_name, *spec.router_norm);
   if (spec.expert_norm) expert_norm_.emplace(s / spec.expert_norm_name, *spec.expert_norm);

@@ -3,8 +3,6 @@
 
 #include <cmath>
 
-#include "base/error.h"
-
 namespace transom::nn {
 
 PerLayerInputs::PerLayerInputs(const Scope& body, const PerLayerSpec& spec, int64_t hidden, int64_t padding_id)
@@ -30,8 +28,7 @@ PerLayerGate::PerLayerGate(const Scope& layer, const PerLayerSpec& spec, const N
       norm_(layer / "post_per_layer_input_norm", norm) {}
 
 Tensor PerLayerGate::forward(Ctx& cx, const Tensor& x, const Tensor& per_layer) const {
-  if (cx.tape) fail(Code::kUnsupported, "inputs of single layers", "expected inference, got training: they have no gradient yet");
-  const Tensor own = per_layer.columns(number_ * spec_.size, spec_.size);
+  const Tensor own = ops::columns(cx, per_layer, number_ * spec_.size, spec_.size);
   return norm_.forward(cx, up_.forward(cx, ops::act_mul(cx, gate_.forward(cx, x), own, spec_.act)));
 }
 

@@ -1,4 +1,6 @@
 // rope and attention: positions, state, masks.
+#include <algorithm>
+
 #include "ops/require.h"
 
 namespace transom::ops {
@@ -106,7 +108,6 @@ namespace {
 // Over the keys and values that k, v and seqs say; those of this step (absent when there are none) are kept at `slots` first when
 // there is a state.
 Tensor attend(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionParam& p, SequenceTable seqs, const Batch* slots) {
-  if (!k && cx.states.empty()) fail(Code::kUnsupported, "attention", "expected a state that layers share, got a run without (training)");
   AttentionArgs a{.q = q.view, .k = k.view, .v = v.view, .out = {}, .seqs = seqs, .heads = p.heads,
                   .kv_heads = p.kv_heads, .scale = p.scale, .mask = p.mask, .mod = {.softcap = p.softcap, .alibi = p.alibi, .relative = scores_of(p.relative)}};
   if (p.sinks) a.mod.sinks = reinterpret_cast<const float*>(p.sinks->weight.view.data);
@@ -134,7 +135,11 @@ Tensor attend(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, const 
 }  // namespace
 
 Tensor attention(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionParam& p) {
-  return attend(cx, q, k, v, p, cx.batch.packed, &cx.batch);
+  if (p.state < 0 || !cx.states.empty()) return attend(cx, q, k, v, p, cx.batch.packed, &cx.batch);
+  cx.step_keys.resize(std::max<size_t>(cx.step_keys.size(), static_cast<size_t>(p.state) + 1));
+  KeysValues& step = cx.step_keys[p.state];
+  if (k) step = {k, v};
+  return attend(cx, q, step.k, step.v, p, cx.batch.packed, &cx.batch);
 }
 
 Tensor cross_attention(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionParam& p) {

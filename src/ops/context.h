@@ -47,6 +47,11 @@ struct AdapterRows {
   const Adapter* adapter = nullptr;
 };
 
+// The keys and values that a layer made of a step's rows.
+struct KeysValues {
+  Tensor k, v;
+};
+
 struct RopeTables {
   const void* key = nullptr;  // the RopeSpec that made it
   Tensor cos, sin;
@@ -59,6 +64,7 @@ struct Ctx {
   DType dtype = DType::kF32;  // of activations
   Batch batch;
   std::vector<KvState> states;  // by the index that Scope::state gave; empty: no state (encoders, training)
+  std::vector<KeysValues> step_keys;  // in a run without states, by the same index: for the layers that share an earlier one's
   std::vector<AdapterRows> adapters;
   Residency* residency = nullptr;
   Tape* tape = nullptr;

@@ -69,22 +69,37 @@ Tensor scale_columns(Ctx& cx, const Tensor& x, const Param& factors) {
   return y;
 }
 
-static void refuse_tape(const Ctx& cx, const char* op) {
-  if (cx.tape) fail(Code::kUnsupported, op, "expected inference, got training: it has no gradient yet");
-}
-
 Tensor match_rms(Ctx& cx, const Tensor& x, const Tensor& like, float eps) {
-  refuse_tape(cx, "match_rms");
   CHECK(x.rows() == like.rows() && x.cols() == like.cols());
   Tensor y = cx.arena.tensor(x.dtype(), x.rows(), x.cols());
-  require(cx, cx.kernels.match_rms, "match_rms")({.x = x.view, .like = like.view, .y = y.view, .eps = eps}, cx.stream);
+  const MatchRmsArgs a{.x = x.view, .like = like.view, .y = y.view, .eps = eps};
+  require(cx, cx.kernels.match_rms, "match_rms")(a, cx.stream);
+  if (cx.tape) {
+    cx.tape->track(y);
+    cx.tape->record([a, x, like, y](Ctx& cx) {
+      if (!cx.tape->has_grad(y)) return;
+      MatchRmsGradArgs g{.forward = a, .dy = cx.tape->grad(cx, y), .dx_acc = {}, .dlike_acc = {}};
+      if (x.node >= 0) g.dx_acc = cx.tape->grad(cx, x);
+      if (like.node >= 0) g.dlike_acc = cx.tape->grad(cx, like);
+      require(cx, cx.kernels.match_rms_grad, "match_rms_grad")(g, cx.stream);
+    });
+  }
   return y;
 }
 
 Tensor row_cutoff(Ctx& cx, const Tensor& x, float deviations) {
-  refuse_tape(cx, "row_cutoff");
-  require(cx, cx.kernels.row_cutoff, "row_cutoff")({.x = x.view, .y = x.view, .deviations = deviations}, cx.stream);
-  return x;
+  Tensor y = cx.tape ? cx.arena.tensor(x.dtype(), x.rows(), x.cols()) : x;
+  const RowCutoffArgs a{.x = x.view, .y = y.view, .deviations = deviations};
+  require(cx, cx.kernels.row_cutoff, "row_cutoff")(a, cx.stream);
+  if (cx.tape) {
+    cx.tape->track(y);
+    cx.tape->record([a, x, y](Ctx& cx) {
+      if (!cx.tape->has_grad(y)) return;
+      require(cx, cx.kernels.row_cutoff_grad, "row_cutoff_grad")(
+          {.forward = a, .dy = cx.tape->grad(cx, y), .dx_acc = cx.tape->grad(cx, x)}, cx.stream);
+    });
+  }
+  return y;
 }
 
 Tensor scale(Ctx& cx, const Tensor& x, float factor) {
@@ -115,12 +130,19 @@ Tensor columns(Ctx& cx, const Tensor& x, int64_t begin, int64_t count) {
 }
 
 Tensor unfold_rows(Ctx& cx, const Tensor& x, const UnfoldRowsArgs& shape, int64_t rows) {
-  if (cx.tape) fail(Code::kUnsupported, "unfold_rows", "expected no tape, got one: convolutions are not trained yet");
   Tensor y = cx.arena.tensor(cx.dtype, rows, x.cols() * shape.width);
   UnfoldRowsArgs a = shape;
   a.x = x.view;
   a.y = y.view;
   require(cx, cx.kernels.unfold_rows, "unfold_rows")(a, cx.stream);
+  if (cx.tape) {
+    cx.tape->track(y);
+    cx.tape->record([a, x, y](Ctx& cx) {
+      if (!cx.tape->has_grad(y) || x.node < 0) return;
+      require(cx, cx.kernels.unfold_rows_grad, "unfold_rows_grad")(
+          {.forward = a, .dy = cx.tape->grad(cx, y), .dx_acc = cx.tape->grad(cx, x)}, cx.stream);
+    });
+  }
   return y;
 }
 

@@ -123,8 +123,8 @@ Routing route(Ctx& cx, const Tensor& logits, const RoutingRule& rule, const Para
 }
 
 Routing scale_experts(Ctx& cx, Routing r, const Param& factors) {
-  if (cx.tape) fail(Code::kUnsupported, "scale_experts", "expected inference, got training: it has no gradient yet");
-  const auto shaped = [](Tensor t, int64_t rows, int64_t cols) {  // the same numbers in another shape: rows lie one after the other
+  // The same numbers, and the same slot on a tape, in another shape: rows lie one after the other.
+  const auto shaped = [](Tensor t, int64_t rows, int64_t cols) {
     CHECK(t.view.stride == t.view.cols);
     t.view.rows = rows, t.view.cols = t.view.stride = cols;
     return t;

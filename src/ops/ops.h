@@ -78,7 +78,7 @@ struct AttentionParam {
   const float* alibi = nullptr;  // [H] in device memory: the score grows by it for each step that a key is nearer
 };
 // q [T, H*hd], k and v [T, kv_heads*hd] -> [T, H*v_hd]. With state: writes k and v, then attends over all that is kept. Absent k
-// and v are those of the layer whose state it is, already written; without state Error{kUnsupported}.
+// and v are those of the layer whose state it is, which has attended before.
 Tensor attention(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionParam& p);
 
 struct LatentAttentionParam {
@@ -106,16 +106,16 @@ Tensor act_mul(Ctx& cx, const Tensor& gate, const Tensor& up, Activation act, co
 Tensor softcap(Ctx& cx, const Tensor& x, float cap);
 // x within ±limit; without a tape written over x.
 Tensor clamp(Ctx& cx, const Tensor& x, float limit);
-// kernels.h: RowCutoffArgs. Without a tape written over x; on one Error{kUnsupported}: it has no backward yet.
+// kernels.h: RowCutoffArgs. Without a tape written over x.
 Tensor row_cutoff(Ctx& cx, const Tensor& x, float deviations);
 // Column c of x times factors[c], or all of x times the only factor.
 Tensor scale_columns(Ctx& cx, const Tensor& x, const Param& factors);
-// Each row of x at the root mean square of the same row of `like`; on a tape as row_cutoff.
+// Each row of x at the root mean square of the same row of `like`.
 Tensor match_rms(Ctx& cx, const Tensor& x, const Tensor& like, float eps);
 // The factor of each of the step's rows, [T, 1] F32.
 Tensor position_growth(Ctx& cx, const GrowthRule& rule);
 // What a convolution over each of the step's packed sequences reads (kernels.h): x [sum of `from`, C] -> [sum of `to`, C * width].
-// `from` and `to` are starts [count + 1] in device memory. Not recorded: Error{kUnsupported} on a tape.
+// `from` and `to` are starts [count + 1] in device memory.
 Tensor unfold_rows(Ctx& cx, const Tensor& x, const UnfoldRowsArgs& shape, int64_t rows);
 // x[rows], rows [count] in device memory.
 Tensor gather_rows(Ctx& cx, const Tensor& x, const int32_t* rows, int64_t count);
@@ -128,7 +128,7 @@ struct Routing {
 };
 // logits [T, E]; bias may be null.
 Routing route(Ctx& cx, const Tensor& logits, const RoutingRule& rule, const Param* bias);
-// The weights times their experts' factors, [E, 1]; on a tape Error{kUnsupported}.
+// The weights times their experts' factors, [E, 1].
 Routing scale_experts(Ctx& cx, Routing r, const Param& factors);
 // One projection of all experts, as a layer declares it.
 struct ExpertParam {

@@ -16,7 +16,10 @@ View Tape::grad(Ctx& cx, const Tensor& t) {
     g = cx.arena.tensor(DType::kF32, t.rows(), t.cols());
     cx.kernels.fill_zero(g.view.data, sizeof(float) * t.rows() * t.cols(), cx.stream);
   }
-  return g.view;
+  View v = g.view;
+  CHECK(v.rows * v.cols == t.rows() * t.cols());  // else a part of a tensor that was not recorded as such
+  v.rows = t.rows(), v.cols = v.stride = t.cols();
+  return v;
 }
 
 View Tape::param_grad(const Param* p, const Kernels& kernels, Stream& stream) {

@@ -18,7 +18,7 @@ class Tape {
   void track(Tensor& t);
   void record(std::function<void(Ctx&)> backward) { records_.push_back(std::move(backward)); }
 
-  // The gradient of a tracked tensor, zeros when nothing has flowed yet.
+  // The gradient of a tracked tensor, in its shape, zeros when nothing has flowed yet. Tensors that share a slot hold the same numbers.
   View grad(Ctx& cx, const Tensor& t);
   // Whether anything has flowed: an op whose outputs have no gradient has nothing to do.
   bool has_grad(const Tensor& t) const { return t.node >= 0 && grads_[t.node]; }

@@ -62,7 +62,7 @@ Param* Scope::optional_vector(std::string_view name, int64_t size, Split split) 
 Param* Scope::computed(std::string_view name, int64_t rows, int64_t cols, const std::vector<float>& values) const {
   CHECK(static_cast<int64_t>(values.size()) == rows * cols);
   const auto owner = std::make_shared<const std::vector<float>>(values);
-  Param* p = table(name, rows, cols);
+  Param* p = frozen(table(name, rows, cols));
   p->weight.view = {reinterpret_cast<const std::byte*>(owner->data()), DType::kF32, rows, cols, cols * static_cast<int64_t>(sizeof(float))};
   p->weight.owner = owner;
   p->computed = true;

@@ -35,9 +35,15 @@ struct Param {
   int32_t block = -1;           // the block that it belongs to; -1 outside
   bool unit_rows = false;       // each row is the stored one divided by its length (Baichuan 2's head)
   bool optional = false;        // a bias that some checkpoints leave out: then there is none
+  bool frozen = false;          // training leaves it as it is: what transformers holds as a buffer, and positions that are computed
   bool computed = false;        // the weight is there when the parameter is declared; a checkpoint that holds it wins
   Weight weight;                // filled by the loader, or for the time of a lease by the streamer
 };
+
+inline Param* frozen(Param* p) {
+  p->frozen = true;
+  return p;
+}
 
 class ParamTable {
  public:
@@ -81,7 +87,7 @@ class Scope {
   Param* vector(std::string_view name, int64_t size, Split split = {}) const;
   Param* vectors(std::string_view name, int64_t rows, int64_t cols, Split split = {}) const;
   Param* optional_vector(std::string_view name, int64_t size, Split split = {}) const;
-  // A table that no checkpoint need hold: values are [rows, cols].
+  // A table that no checkpoint need hold, and which is frozen: values are [rows, cols].
   Param* computed(std::string_view name, int64_t rows, int64_t cols, const std::vector<float>& values) const;
   int32_t state(const StateSpec& spec) const;  // the index of this layer's state
   const std::string& name() const { return name_; }

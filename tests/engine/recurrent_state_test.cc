@@ -68,7 +68,7 @@ TEST_P(RecurrentState, AStepThatFailsTearsIt) {
 
 TEST_P(RecurrentState, TrainingIsRefused) {
   Trainer trainer(load(GetParam()), {});
-  const std::vector<std::vector<int32_t>> texts = {kIds};
+  const std::vector<TrainExample> texts = {{.ids = kIds}};
   try {
     trainer.accumulate(texts);
     FAIL() << "trained";

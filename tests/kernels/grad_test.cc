@@ -130,6 +130,64 @@ TEST_P(Gradients, ActMulAndSoftcap) {
   expect_gradient(x, forward, dx, dx0, random, 3);
 }
 
+TEST_P(Gradients, RowCutoff) {
+  const int64_t T = 4, D = 9;
+  Matrix x(DType::kF32, T, D), dy = matrix(T, D, random), y(DType::kF32, T, D);
+  const auto nearest = [&](int64_t t) {  // of a value to where the row is cut off: there the function has a corner
+    double mean = 0, variance = 0, least = INFINITY;
+    for (int64_t c = 0; c < D; ++c) mean += x.get(t, c) / double{D};
+    for (int64_t c = 0; c < D; ++c) variance += (x.get(t, c) - mean) * (x.get(t, c) - mean) / D;
+    for (int64_t c = 0; c < D; ++c) least = std::min(least, std::fabs(x.get(t, c) - mean - 0.4 * std::sqrt(variance)));
+    return least;
+  };
+  for (int64_t t = 0; t < T; ++t) {
+    do
+      for (int64_t c = 0; c < D; ++c) x.set(t, c, normal(random, 3));
+    while (nearest(t) < 0.15);
+  }
+  const RowCutoffArgs a{.x = x, .y = y, .deviations = 0.4f};
+  const Matrix dx0 = matrix(T, D, random);
+  Matrix dx(dx0);
+  table().row_cutoff_grad({.forward = a, .dy = dy, .dx_acc = dx}, bench.stream);
+  expect_gradient(x, [&] {
+    bench.ref.row_cutoff(a, bench.stream);
+    return inner(y, dy);
+  }, dx, dx0, random, 2);
+}
+
+TEST_P(Gradients, MatchRms) {
+  for (const float eps : {1e-3f, 10.f}) {
+    Matrix x = matrix(4, 11, random), like = matrix(4, 11, random, 2), dy = matrix(4, 11, random), y(DType::kF32, 4, 11);
+    const MatchRmsArgs a{.x = x, .like = like, .y = y, .eps = eps};
+    const auto forward = [&] {
+      bench.ref.match_rms(a, bench.stream);
+      return inner(y, dy);
+    };
+    const Matrix dx0 = matrix(4, 11, random), dlike0 = matrix(4, 11, random);
+    Matrix dx(dx0), dlike(dlike0);
+    table().match_rms_grad({.forward = a, .dy = dy, .dx_acc = dx, .dlike_acc = dlike}, bench.stream);
+    expect_gradient(x, forward, dx, dx0, random, 4);
+    expect_gradient(like, forward, dlike, dlike0, random, 3);
+  }
+}
+
+TEST_P(Gradients, UnfoldRows) {
+  const int32_t x_start[] = {0, 5, 6, 6, 12}, halves[] = {0, 3, 4, 4, 7};
+  for (const int32_t width : {1, 3, 5})
+    for (const int32_t stride : {1, 2}) {
+      const int32_t* y_start = stride == 1 ? x_start : halves;
+      Matrix x = matrix(12, 6, random), dy = matrix(y_start[4], 6 * width, random), y(DType::kF32, y_start[4], 6 * width);
+      const UnfoldRowsArgs a{.x = x, .x_start = x_start, .y_start = y_start, .count = 4, .width = width, .stride = stride, .y = y};
+      const Matrix dx0 = matrix(12, 6, random);
+      Matrix dx(dx0);
+      table().unfold_rows_grad({.forward = a, .dy = dy, .dx_acc = dx}, bench.stream);
+      expect_gradient(x, [&] {
+        bench.ref.unfold_rows(a, bench.stream);
+        return inner(y, dy);
+      }, dx, dx0, random, 2);
+    }
+}
+
 TEST_P(Gradients, Attention) {
   for (const int mode : {0, 1, 2, 3, 4, 5}) {
     const int64_t heads = 4, kv_heads = 2, hd = 8, vd = 6, T = 12;

@@ -93,7 +93,7 @@ TEST(Saving, WritesTrainedWeights) {
     const test::GoldenCase c = test::load_golden(name).cases.back();
     const std::vector<float> before = test::run_case(m, c);
     Trainer trainer(m, {.learning_rate = 1e-2});
-    trainer.accumulate(std::vector<std::vector<int32_t>>{c.ids});
+    trainer.accumulate(std::vector<TrainExample>{{.ids = c.ids}});
     trainer.step();
     const test::TempDir dir;
     save_checkpoint(m, dir / "trained");

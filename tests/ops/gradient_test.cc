@@ -249,6 +249,50 @@ TEST_F(Gradient, ClampedGate) {
   check([&](Ctx& cx, const Inputs& in) { return ops::act_mul(cx, in[0], in[1], Activation::kQuickGelu, clamp); }, {gate, up});
 }
 
+TEST_F(Gradient, RowCutoff) {
+  Tensor x;
+  const auto nearest = [&] {  // of a value to where its row is cut off
+    double least = INFINITY;
+    for (int64_t t = 0; t < x.rows(); ++t) {
+      const std::vector<float> row(x.view.row<float>(t), x.view.row<float>(t) + x.cols());
+      double mean = 0, variance = 0;
+      for (const float v : row) mean += v / 7.0;
+      for (const float v : row) variance += (v - mean) * (v - mean) / 7;
+      for (const float v : row) least = std::min(least, std::fabs(v - mean - 0.4 * std::sqrt(variance)));
+    }
+    return least;
+  };
+  do x = random(3, 7, 2);
+  while (nearest() < 0.05);
+  check([&](Ctx& cx, const Inputs& in) { return ops::row_cutoff(cx, in[0], 0.4f); }, {x});
+}
+
+TEST_F(Gradient, MatchRms) {
+  for (const float eps : {1e-5f, 100.f})  // x above the least and below it
+    check([&](Ctx& cx, const Inputs& in) { return ops::match_rms(cx, in[0], in[1], eps); }, {random(3, 6), random(3, 6, 2)});
+}
+
+// Sequences of 5, 1 and 2 frames.
+TEST_F(Gradient, UnfoldRows) {
+  static constexpr int32_t kFrames[] = {0, 5, 6, 8}, kHalves[] = {0, 3, 4, 5};
+  for (const int32_t stride : {1, 2}) {
+    const int32_t* starts = stride == 1 ? kFrames : kHalves;
+    check([&](Ctx& cx, const Inputs& in) {
+      return ops::unfold_rows(cx, in[0], {.x = {}, .x_start = kFrames, .y_start = starts, .count = 3, .width = 3, .stride = stride, .y = {}}, starts[3]);
+    }, {random(8, 4)});
+  }
+}
+
+// A second layer attends with the keys and values of the first.
+TEST_F(Gradient, SharedKeys) {
+  two_sequences();
+  check([&](Ctx& cx, const Inputs& in) {
+    const ops::AttentionParam p{.heads = 4, .kv_heads = 2, .scale = 0.6f, .state = 1};
+    const Tensor first = ops::attention(cx, in[0], in[2], in[3], p);
+    return ops::add(cx, first, ops::attention(cx, in[1], {}, {}, p), 0.7f);
+  }, {random(8, 12), random(8, 12), random(8, 6), random(8, 6)});
+}
+
 // Logits whose order no step of the differences changes: of row t, expert (3 e + t) mod E has about e / 2.
 TEST_F(Gradient, Routing) {
   constexpr int64_t kRows = 5, kExperts = 8;
@@ -271,20 +315,21 @@ TEST_F(Gradient, Experts) {
   Tensor logits = random(5, kExperts, 0.05);
   for (int64_t t = 0; t < 5; ++t)
     for (int64_t e = 0; e < kExperts; ++e) logits.view.row<float>(t)[(e + t * t) % kExperts] += static_cast<float>(e);
+  const Param factors = param("factors", kExperts, 1);
   std::vector<Param> w;  // gate, up, their biases, down of each
   for (int64_t e = 0; e < kExperts; ++e) {
     w.push_back(param("gate", 3, 6)), w.push_back(param("up", 3, 6)), w.push_back(param("gate_bias", 1, 3));
     w.push_back(param("up_bias", 1, 3)), w.push_back(param("down", 6, 3));
   }
   ops::ExpertParam gate, up, down;
-  std::vector<const Param*> params;
+  std::vector<const Param*> params = {&factors};
   for (int64_t e = 0; e < kExperts; ++e) {
     const Param* p = &w[5 * e];
     gate.add(p, p + 2), up.add(p + 1, p + 3), down.add(p + 4, nullptr);
     for (int i = 0; i < 5; ++i) params.push_back(p + i);
   }
   check([&](Ctx& cx, const Inputs& in) {
-    const ops::Routing r = ops::route(cx, in[1], {.top_k = 2, .normalize = true}, nullptr);
+    const ops::Routing r = ops::scale_experts(cx, ops::route(cx, in[1], {.top_k = 2, .normalize = true}, nullptr), factors);
     const ops::ExpertParam *first[] = {&gate, &up}, *second[] = {&down};
     Tensor h[2], y[1];
     ops::expert_linear(cx, in[0], ops::From::kRows, r, first, h);
@@ -361,11 +406,11 @@ TEST(KernelTable, EveryRowHasAReferenceAndABackward) {
       {"axpby", row(k.axpby), row(k.axpby)},
       {"softcap", row(k.softcap), row(k.softcap_grad)},
       {"clamp", row(k.clamp), row(k.clamp_grad)},
-      {"row_cutoff", row(k.row_cutoff), row(k.row_cutoff)},                 // none yet: training refuses it
+      {"row_cutoff", row(k.row_cutoff), row(k.row_cutoff_grad)},
       {"scale_columns", row(k.scale_columns), row(k.scale_columns_grad)},
-      {"match_rms", row(k.match_rms), row(k.match_rms)},                    // likewise
+      {"match_rms", row(k.match_rms), row(k.match_rms_grad)},
       {"position_growth", row(k.position_growth), row(k.position_growth)},  // of positions
-      {"unfold_rows", row(k.unfold_rows), row(k.unfold_rows)},              // likewise
+      {"unfold_rows", row(k.unfold_rows), row(k.unfold_rows_grad)},
       {"gather_rows", row(k.gather_rows), row(k.scatter_rows)},
       {"routing", row(k.routing), row(k.routing_grad)},
       {"expert_linear", row(k.expert_linear), row(k.linear_grad_input)},  // of each routed expert
@@ -380,8 +425,8 @@ TEST(KernelTable, EveryRowHasAReferenceAndABackward) {
   // Recurrences have none yet: ops refuses them on a tape.
   for (const void* forward : {row(k.causal_conv), row(k.time_step), row(k.linear_recurrence), row(k.selective_scan), row(k.wkv)})
     EXPECT_TRUE(forward);
-  // name, host_memory, 5 memory functions, 28 forward and 14 training rows, 2 of packing
-  EXPECT_EQ(sizeof(Kernels), 51 * sizeof(void*)) << "a row was added or removed: bring this list up to date";
+  // name, host_memory, 5 memory functions, 28 forward and 17 training rows, 2 of packing
+  EXPECT_EQ(sizeof(Kernels), 54 * sizeof(void*)) << "a row was added or removed: bring this list up to date";
 }
 
 }  // namespace

@@ -64,6 +64,25 @@ struct Gated {
   }
 };
 
+// A row's mean and standard deviation.
+struct Spread {
+  double mean = 0, deviation = 0;
+
+  Spread(const ConstView& x, int64_t t) {
+    const auto n = static_cast<double>(x.cols);
+    for (int64_t c = 0; c < x.cols; ++c) mean += load(x, t, c) / n;
+    double variance = 0;
+    for (int64_t c = 0; c < x.cols; ++c) variance += (load(x, t, c) - mean) * (load(x, t, c) - mean) / n;
+    deviation = std::sqrt(variance);
+  }
+};
+
+double mean_square(const ConstView& x, int64_t t) {
+  double sum = 0;
+  for (int64_t c = 0; c < x.cols; ++c) sum += load(x, t, c) * load(x, t, c);
+  return sum / static_cast<double>(x.cols);
+}
+
 }  // namespace
 
 void act_mul(const ActMulArgs& a, Stream& s) {
@@ -123,12 +142,24 @@ void clamp_grad(const ClampGradArgs& a, Stream& s) {
 
 void row_cutoff(const RowCutoffArgs& a, Stream& s) {
   parallel(s, a.y.rows, [&](int64_t t) {
-    const auto n = static_cast<double>(a.x.cols);
-    double mean = 0, variance = 0;
-    for (int64_t c = 0; c < a.x.cols; ++c) mean += load(a.x, t, c) / n;
-    for (int64_t c = 0; c < a.x.cols; ++c) variance += (load(a.x, t, c) - mean) * (load(a.x, t, c) - mean) / n;
-    const double cutoff = mean + a.deviations * std::sqrt(variance);
+    const Spread row(a.x, t);
+    const double cutoff = row.mean + a.deviations * row.deviation;
     for (int64_t c = 0; c < a.y.cols; ++c) store(a.y, t, c, std::max(0.0, load(a.x, t, c) - cutoff));
+  });
+}
+
+// What passes has the slope 1, and moves the cutoff by 1/n + deviations * (x - mean) / (n * deviation).
+void row_cutoff_grad(const RowCutoffGradArgs& g, Stream& s) {
+  const RowCutoffArgs& a = g.forward;
+  parallel(s, g.dy.rows, [&](int64_t t) {
+    const auto n = static_cast<double>(a.x.cols);
+    const Spread row(a.x, t);
+    const double cutoff = row.mean + a.deviations * row.deviation;
+    const auto passed = [&](int64_t c) { return load(a.x, t, c) > cutoff ? load(g.dy, t, c) : 0; };
+    double sum = 0;
+    for (int64_t c = 0; c < a.x.cols; ++c) sum += passed(c);
+    const double slope = row.deviation > 0 ? a.deviations / row.deviation : 0;
+    for (int64_t c = 0; c < a.x.cols; ++c) accumulate(g.dx_acc, t, c, passed(c) - sum / n * (1 + slope * (load(a.x, t, c) - row.mean)));
   });
 }
 
@@ -149,14 +180,25 @@ void scale_columns_grad(const ScaleColumnsGradArgs& g, Stream&) {  // one thread
 }
 
 void match_rms(const MatchRmsArgs& a, Stream& s) {
-  const auto mean_square = [](const ConstView& x, int64_t t) {
-    double sum = 0;
-    for (int64_t c = 0; c < x.cols; ++c) sum += load(x, t, c) * load(x, t, c);
-    return sum / static_cast<double>(x.cols);
-  };
   parallel(s, a.y.rows, [&](int64_t t) {
     const double factor = std::sqrt(mean_square(a.like, t) / std::max(mean_square(a.x, t), double{a.eps}));
     for (int64_t c = 0; c < a.y.cols; ++c) store(a.y, t, c, load(a.x, t, c) * factor);
+  });
+}
+
+// y = f x with f = sqrt(mean(like²) / mean(x²)): what f does to y goes on to both rows.
+void match_rms_grad(const MatchRmsGradArgs& g, Stream& s) {
+  const MatchRmsArgs& a = g.forward;
+  parallel(s, g.dy.rows, [&](int64_t t) {
+    const auto n = static_cast<double>(a.x.cols);
+    const double own = mean_square(a.x, t), wanted = mean_square(a.like, t), factor = std::sqrt(wanted / std::max(own, double{a.eps}));
+    double of_factor = 0;
+    for (int64_t c = 0; c < a.x.cols; ++c) of_factor += load(g.dy, t, c) * load(a.x, t, c);
+    of_factor *= factor / n;
+    for (int64_t c = 0; c < a.x.cols; ++c) {
+      if (g.dx_acc) accumulate(g.dx_acc, t, c, factor * load(g.dy, t, c) - (own > a.eps ? of_factor / own * load(a.x, t, c) : 0));
+      if (g.dlike_acc && wanted > 0) accumulate(g.dlike_acc, t, c, of_factor / wanted * load(a.like, t, c));
+    }
   });
 }
 
@@ -176,6 +218,21 @@ void unfold_rows(const UnfoldRowsArgs& a, Stream& s) {
           const int64_t at = i * a.stride + w - 1;
           store(a.y, a.y_start[q] + i, c * a.width + w, at >= 0 && at < length ? load(a.x, first + at, c) : 0);
         }
+    });
+  }
+}
+
+// A frame gathers from all that read it: row i of y did at its place w if i * stride + w - 1 is the frame's.
+void unfold_rows_grad(const UnfoldRowsGradArgs& g, Stream& s) {
+  const UnfoldRowsArgs& a = g.forward;
+  for (int32_t q = 0; q < a.count; ++q) {
+    const int64_t first = a.x_start[q], rows = a.y_start[q + 1] - a.y_start[q];
+    parallel(s, a.x_start[q + 1] - first, [&](int64_t at) {
+      for (int64_t w = 0; w < a.width; ++w) {
+        const int64_t i = (at + 1 - w) / a.stride;
+        if (i * a.stride != at + 1 - w || i < 0 || i >= rows) continue;
+        for (int64_t c = 0; c < g.dx_acc.cols; ++c) accumulate(g.dx_acc, first + at, c, load(g.dy, a.y_start[q] + i, c * a.width + w));
+      }
     });
   }
 }
