@@ -128,7 +128,7 @@ void gemv_type(const LinearTile& g) {
 
 // The blocked product: a panel is kPanel weight rows by kDepth columns, transposed to [column][row].
 struct DenseF32 {
-  static constexpr int64_t kDepth = 512;
+  static constexpr int64_t kDepth = 4096, kTile = kWide ? 12 : 6;
   using Element = float;
   static void unpack(const WeightView& w, int64_t n, int64_t count, int64_t k0, int64_t depth, float* rows, float* panel) {
     for (int64_t half = 0; half < 2; ++half) {
@@ -162,7 +162,7 @@ struct DenseF32 {
     }
   }
   static void run(const LinearX& x, int64_t t0, int64_t t1, int64_t k0, int64_t depth, const float* panel, float* sums) {
-    multiply_tiles<DenseF32, kWide ? 12 : 6>(x, t0, t1, k0, depth, panel, sums);
+    multiply_tiles<DenseF32, kTile>(x, t0, t1, k0, depth, panel, sums);
   }
 };
 
@@ -184,6 +184,7 @@ void gemv_float(const LinearTile& g) {
 size_t gemv_scratch(int64_t cols) { return static_cast<size_t>(cols + 64) * sizeof(float); }
 
 void gemm_f32(const LinearTile& g) { gemm_panel<DenseF32>(g); }
-size_t gemm_f32_scratch() { return gemm_scratch<DenseF32>(); }
+size_t gemm_f32_scratch(int64_t cols) { return gemm_scratch<DenseF32>(cols); }
+int64_t gemm_f32_panels(DType, int64_t cols) { return panels_at_once<DenseF32>(cols); }
 
 }  // namespace transom::cpu::TRANSOM_ISA

@@ -14,6 +14,7 @@ struct alignas(64) TileConfig {
 };
 
 struct DenseAmx : PanelBF16 {
+  static constexpr int64_t kTile = 32;
   static constexpr int64_t kStride = kPanel * 4;  // bytes from one pair of columns, or one row of sums, to the next
 
   // Tiles: 0-3 sums, 4-5 activations, 6-7 weights. kBoth: 32 activation rows, else 16; x_stride in bytes.
@@ -57,9 +58,9 @@ struct DenseAmx : PanelBF16 {
   }
   static void run(const LinearX& x, int64_t t0, int64_t t1, int64_t k0, int64_t depth, const uint16_t* panel, float* sums) {
     for (int64_t t = t0; t < t1; t += 32) {
-      const uint16_t* rows = x.bf16 + t * x.padded + k0;
-      t1 - t > 16 ? multiply<true>(rows, x.padded * 2, depth, panel, sums + (t - t0) * kPanel, k0 == 0)
-                  : multiply<false>(rows, x.padded * 2, depth, panel, sums + (t - t0) * kPanel, k0 == 0);
+      const uint16_t* rows = x.bf16 + t * x.bf16_stride + k0;
+      t1 - t > 16 ? multiply<true>(rows, x.bf16_stride * 2, depth, panel, sums + (t - t0) * kPanel, k0 == 0)
+                  : multiply<false>(rows, x.bf16_stride * 2, depth, panel, sums + (t - t0) * kPanel, k0 == 0);
     }
   }
 };
@@ -73,8 +74,11 @@ void gemm(const LinearTile& g) {
   _tile_release();
 }
 
+int64_t panels(DType t, int64_t cols) {
+  return bf16_form(t) == Form::kBF16 ? panels_at_once<DenseAmx>(cols) : avx512_primitives().panels(t, cols);
+}
 size_t linear_scratch(int64_t cols) {
-  return static_cast<size_t>(larger(static_cast<int64_t>(avx512_primitives().linear_scratch(cols)), gemm_scratch<DenseAmx>()));
+  return static_cast<size_t>(larger(static_cast<int64_t>(avx512_primitives().linear_scratch(cols)), gemm_scratch<DenseAmx>(cols)));
 }
 
 }  // namespace
@@ -83,6 +87,7 @@ size_t linear_scratch(int64_t cols) {
 void add_amx(Primitives& p) {
   p.gemm_form = TRANSOM_ISA::bf16_form;
   p.gemm = TRANSOM_ISA::gemm;
+  p.panels = TRANSOM_ISA::panels;
   p.linear_scratch = TRANSOM_ISA::linear_scratch;
 }
 

@@ -26,7 +26,7 @@ LinearX from_row(LinearX x, int64_t at) {
   const int64_t blocks = x.padded / 32;
   x.rows -= at;
   if (x.f32) x.f32 += at * x.f32_stride;
-  if (x.bf16) x.bf16 += at * x.padded;
+  if (x.bf16) x.bf16 += at * x.bf16_stride;
   for (std::byte*& q : x.q16)
     if (q) q += at * x.padded * kQ16Bytes;
   if (x.d) x.d += at * blocks, x.s32 += at * blocks, x.s16 += 2 * at * blocks;
@@ -120,7 +120,7 @@ void run_expert_linear(const Primitives& p, const ExpertLinearArgs& a, Stream& s
   const int size = s.team->size();
   const bool alone = call.work < kAloneBytes || size == 1;
   const bool each = call.prepared() <= 4;  // every thread prepares its own, which is cheaper than a barrier
-  const bool copy = a.rows && !call.single();
+  const bool copy = !call.single();  // tiles of an expert's last rows may read past the last of all
   ConstView shape = a.x;
   shape.rows = call.prepared();
   const int copies = alone ? 1 : size, sets = each ? copies : 1;

@@ -310,7 +310,7 @@ void prepare_x(const LinearX& x, const ConstView& v, int64_t t) {
     }
   };
   if (x.f32 && x.f32 != v.data) fill({x.f32 + t * x.f32_stride, DType::kF32});
-  if (x.bf16) fill({x.bf16 + t * x.padded, DType::kBF16});
+  if (x.bf16 && x.bf16 != v.data) fill({x.bf16 + t * x.bf16_stride, DType::kBF16});
   if (x.q16[0] || x.q16[1]) quantize_row(x, v, t);
 }
 

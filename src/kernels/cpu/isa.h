@@ -28,7 +28,8 @@ void gemv(const LinearTile&);
 void gemv_float(const LinearTile&);  // F32, F16, BF16 as stored; other types through decode
 size_t gemv_scratch(int64_t cols);
 void gemm_f32(const LinearTile&);
-size_t gemm_f32_scratch();
+size_t gemm_f32_scratch(int64_t cols);
+int64_t gemm_f32_panels(DType, int64_t cols);
 
 void attention(const AttentionArgs&, int32_t s, int64_t kv, int64_t r0, int64_t rows, std::byte* scratch);
 void attention_part(const AttentionArgs&, int32_t s, int64_t kv, int64_t r0, int64_t rows, int64_t segment, float* out,

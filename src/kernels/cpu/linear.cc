@@ -36,22 +36,24 @@ void few_rows(const Primitives& p, const LinearArgs& a, const LinearX& x, int64_
   }
 }
 
-void many_rows(const Primitives& p, const LinearArgs& a, const LinearX& x, std::atomic<int64_t>& next, std::byte* scratch) {
+void many_rows(const Primitives& p, const LinearArgs& a, const LinearX& x, std::atomic<int64_t>& next, int size, std::byte* scratch) {
   int64_t panels = 0;
-  for (const LinearSegment& g : a.segments) panels += (g.weight.rows + p.panel - 1) / p.panel;
-  for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < panels;)
-    for (const LinearSegment& g : a.segments) {
-      const int64_t here = (g.weight.rows + p.panel - 1) / p.panel;
-      if (i >= here) {
-        i -= here;
-        continue;
-      }
-      LinearTile tile = tile_of(a, g, x, scratch);
-      tile.n0 = i * p.panel;
-      tile.n1 = std::min(tile.n0 + p.panel, g.weight.rows);
-      p.gemm(tile);
-      break;
-    }
+  const auto panels_of = [&p](const LinearSegment& g) { return (g.weight.rows + p.panel - 1) / p.panel; };
+  for (const LinearSegment& g : a.segments) panels += panels_of(g);
+  for (int64_t i = next.load(std::memory_order_relaxed); i < panels;) {
+    int64_t first = i;  // within the segment
+    const LinearSegment* g = a.segments.data();
+    for (; first >= panels_of(*g); ++g) first -= panels_of(*g);
+    // Fewer as the work runs out, so that all threads end together.
+    const int64_t share = std::max<int64_t>(1, (panels - i) / (2 * size));
+    const int64_t count = std::min({share, p.panels(g->weight.dtype, a.x.cols), panels_of(*g) - first});
+    if (!next.compare_exchange_weak(i, i + count, std::memory_order_relaxed)) continue;
+    LinearTile tile = tile_of(a, *g, x, scratch);
+    tile.n0 = first * p.panel;
+    tile.n1 = std::min(tile.n0 + count * p.panel, g->weight.rows);
+    p.gemm(tile);
+    i = next.load(std::memory_order_relaxed);
+  }
 }
 
 void check(const LinearArgs& a) {
@@ -86,7 +88,7 @@ void run_linear(const Primitives& p, const LinearArgs& a, Stream& s, bool one_or
     const TeamRange range = each ? TeamRange{0, T} : team_range(T, rank, size);
     for (int64_t t = range.begin; t < range.end; ++t) p.prepare_x(mine, a.x, t);
     if (!each && size > 1) s.team->barrier();
-    few ? few_rows(p, a, mine, bytes, rank, size, own) : many_rows(p, a, mine, next, own);
+    few ? few_rows(p, a, mine, bytes, rank, size, own) : many_rows(p, a, mine, next, size, own);
   };
   alone ? task(0, 1) : s.team->run(task);
 }

@@ -9,6 +9,9 @@ inline constexpr int64_t kFewRows = 6;           // up to here the kernel of few
 inline constexpr int64_t kAloneBytes = 24 << 10;  // a call that reads less runs on the calling thread
 
 inline int64_t align(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+// A distance of rows in elements of `size` bytes, at which the same column of several rows does not fall into one set of the first-level
+// cache.
+inline int64_t apart(int64_t cols, int64_t size) { return cols * size % 4096 == 0 ? cols + 64 / size : cols; }
 
 // Which forms of the activations a call needs, laid out in memory; with a null base it only counts. Activations that are in the
 // form already are read where they are unless `copy`.
@@ -32,10 +35,14 @@ struct Forms {
     x = {.rows = rows, .cols = v.cols, .padded = padded};
     if (f32) {
       const bool as_is = !copy && v.dtype == DType::kF32 && v.cols == padded;
-      x.f32 = as_is ? static_cast<float*>(const_cast<void*>(v.data)) : reinterpret_cast<float*>(take(rows * padded * 4));
-      x.f32_stride = as_is ? v.stride : padded;
+      x.f32 = as_is ? static_cast<float*>(const_cast<void*>(v.data)) : reinterpret_cast<float*>(take(rows * apart(padded, 4) * 4));
+      x.f32_stride = as_is ? v.stride : apart(padded, 4);
     }
-    if (bf16) x.bf16 = reinterpret_cast<uint16_t*>(take((rows + kSpareRows) * padded * 2));
+    if (bf16) {
+      const bool as_is = !copy && v.dtype == DType::kBF16 && v.cols % 32 == 0 && rows % kTileRows == 0 && apart(v.stride, 2) == v.stride;
+      x.bf16_stride = as_is ? v.stride : apart(padded, 2);
+      x.bf16 = as_is ? static_cast<uint16_t*>(const_cast<void*>(v.data)) : reinterpret_cast<uint16_t*>(take((rows + kTileRows - 1) * x.bf16_stride * 2));
+    }
     if (quad) x.q16[0] = take(rows * padded * kQ16Bytes);
     if (pair) x.q16[1] = take(rows * padded * kQ16Bytes);
     if (quad || pair) {

@@ -50,11 +50,19 @@ TRANSOM_INLINE void transpose(I (&v)[kLanes]) {
 #endif
 }
 
-// Scratch: panel, rows being decoded, sums.
+// A call's panels lie side by side in scratch: as many as stay in the second-level cache while all activation rows pass by.
+constexpr int64_t kPanelBytes = 384 << 10;
 template <class Type>
-constexpr size_t gemm_scratch() {
-  return kPanel * Type::kDepth * sizeof(typename Type::Element) + kLanes * Type::kDepth * sizeof(float) +
-         kTokenBlock * kPanel * sizeof(float);
+int64_t panels_at_once(int64_t cols) {
+  const int64_t bytes = kPanel * cols * static_cast<int64_t>(sizeof(typename Type::Element));
+  return cols > Type::kDepth ? 1 : larger(1, kPanelBytes / larger(bytes, 1));
+}
+// Scratch: panels, rows being decoded, sums.
+template <class Type>
+size_t gemm_scratch(int64_t cols) {
+  const int64_t depth = smaller((cols + 31) / 32 * 32, Type::kDepth);
+  return static_cast<size_t>(panels_at_once<Type>(cols) * kPanel * depth) * sizeof(typename Type::Element) +
+         kLanes * Type::kDepth * sizeof(float) + kTokenBlock * kPanel * sizeof(float);
 }
 
 // sums[t - t0] += x[t, k0 .. k0 + depth) · panel for rows [t0, t1), Tile::multiply<M> at a time; k0 = 0 starts from zero.
@@ -83,24 +91,34 @@ void multiply_tiles(const LinearX& x, int64_t t0, int64_t t1, int64_t k0, int64_
   multiply_rows<Tile, 1>(x, t, t1, k0, depth, panel, sums + (t - t0) * kPanel);
 }
 
-// Type: kDepth, Element, unpack(weight, n, count, k0, depth, rows, panel), run(x, t0, t1, k0, depth, panel, sums).
+// Type: kDepth and kTile (columns of a panel, rows of a tile), Element, unpack(weight, n, count, k0, depth, rows, panel),
+// run(x, t0, t1, k0, depth, panel, sums). Up to kDepth columns, a tile's activation rows meet all panels of the call and are
+// finished at once; beyond, the sums of a block of rows stay in scratch from one kDepth columns to the next.
 template <class Type>
 void gemm_panel(const LinearTile& g) {
   using Element = typename Type::Element;
-  Element* panel = reinterpret_cast<Element*>(g.scratch);
-  float* rows = reinterpret_cast<float*>(panel + kPanel * Type::kDepth);
+  const int64_t cols = g.weight->cols, padded = (cols + 31) / 32 * 32, most = panels_at_once<Type>(cols);
+  const bool whole = cols <= Type::kDepth;
+  const int64_t size = kPanel * smaller(padded, Type::kDepth), block = whole ? Type::kTile : kTokenBlock;
+  Element* panels = reinterpret_cast<Element*>(g.scratch);
+  float* rows = reinterpret_cast<float*>(panels + most * size);
   float* sums = rows + kLanes * Type::kDepth;
-  const int64_t cols = g.weight->cols;
-  for (int64_t n = g.n0; n < g.n1; n += kPanel) {
-    const int64_t count = smaller(kPanel, g.n1 - n);
-    for (int64_t t0 = g.t0; t0 < g.t1; t0 += kTokenBlock) {
-      const int64_t t1 = smaller(t0 + kTokenBlock, g.t1);
-      for (int64_t k0 = 0; k0 < cols; k0 += Type::kDepth) {
-        const int64_t depth = smaller(Type::kDepth, cols - k0);
-        if (t0 == g.t0 || cols > Type::kDepth) Type::unpack(*g.weight, n, count, k0, depth, rows, panel);
-        Type::run(*g.x, t0, t1, k0, depth, panel, sums);
+  for (int64_t n0 = g.n0; n0 < g.n1; n0 += most * kPanel) {
+    const int64_t n1 = smaller(n0 + most * kPanel, g.n1);
+    const auto unpack = [&](int64_t k0) {
+      for (int64_t n = n0; n < n1; n += kPanel)
+        Type::unpack(*g.weight, n, smaller(kPanel, n1 - n), k0, smaller(Type::kDepth, cols - k0), rows, panels + (n - n0) / kPanel * size);
+    };
+    if (whole) unpack(0);
+    for (int64_t t0 = g.t0; t0 < g.t1; t0 += block) {
+      const int64_t t1 = smaller(t0 + block, g.t1);
+      for (int64_t n = n0; n < n1; n += kPanel) {
+        for (int64_t k0 = 0; k0 < cols; k0 += Type::kDepth) {
+          if (!whole) unpack(k0);
+          Type::run(*g.x, t0, t1, k0, smaller(Type::kDepth, cols - k0), panels + (n - n0) / kPanel * size, sums);
+        }
+        for (int64_t t = t0; t < t1; ++t) finish_row(g.out, t, n, smaller(kPanel, n1 - n), sums + (t - t0) * kPanel);
       }
-      for (int64_t t = t0; t < t1; ++t) finish_row(g.out, t, n, count, sums + (t - t0) * kPanel);
     }
   }
 }

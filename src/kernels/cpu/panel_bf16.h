@@ -8,7 +8,7 @@ namespace transom::cpu::TRANSOM_ISA {
 namespace {
 
 struct PanelBF16 {
-  static constexpr int64_t kDepth = 1024;
+  static constexpr int64_t kDepth = 4096;
   using Element = uint16_t;
 
   // panel[pair of columns][row][2]

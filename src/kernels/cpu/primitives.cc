@@ -9,7 +9,7 @@ namespace {
 
 Form float_form(DType) { return Form::kF32; }
 size_t linear_scratch(int64_t cols) {
-  const size_t a = gemv_scratch(cols), b = gemm_f32_scratch();
+  const size_t a = gemv_scratch(cols), b = gemm_f32_scratch(cols);
   return a > b ? a : b;
 }
 
@@ -33,6 +33,7 @@ constexpr Primitives kPrimitives = {
     .gemv_form = gemv_form,
     .gemv = gemv,
     .panel = kPanel,
+    .panels = gemm_f32_panels,
     .gemm_form = float_form,
     .gemm = gemm_f32,
     .linear_scratch = linear_scratch,

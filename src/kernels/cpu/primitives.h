@@ -17,14 +17,15 @@ namespace transom::cpu {
 enum class Form : uint8_t { kF32, kBF16, kQ16Quad, kQ16Pair };
 
 // The activations of one linear call, [rows, cols], in the forms that its segments read; the others are null. Rows are
-// padded with zeros to `padded` columns, a multiple of 128; a row of f32 starts every f32_stride elements.
-// The memory of bf16 goes on for kSpareRows further rows, whose values do not matter.
-constexpr int64_t kSpareRows = 31, kQ16Bytes = 3;
+// padded with zeros to `padded` columns, a multiple of 128; a row of f32 starts every f32_stride elements, one of bf16 every bf16_stride.
+// Rows of bf16 are read kTileRows at a time: its memory goes on that far, with rows whose values do not matter.
+constexpr int64_t kTileRows = 16, kQ16Bytes = 3;
 struct LinearX {
   int64_t rows, cols, padded;
   float* f32;
   int64_t f32_stride;
   uint16_t* bf16;
+  int64_t bf16_stride;
   std::byte* q16[2];     // quad and pair order, kQ16Bytes an element: words, and sums of them
   float *d, *s32, *s16;  // of q16: scale of each 32; d * sum of q over each 32 and each 16
 };
@@ -77,8 +78,10 @@ struct Primitives {
   // Few activation rows: reads each weight row once per kGemvRows of them, as stored. Any weight type.
   Form (*gemv_form)(DType);
   void (*gemv)(const LinearTile&);
-  // Many: unpacks a panel of `panel` weight rows at a time into scratch and reuses it. n0 is a multiple of `panel`.
+  // Many: unpacks panels of `panel` weight rows into scratch, panels(type, cols) of them at most, and takes all activation rows through
+  // them. n0 is a multiple of `panel`.
   int64_t panel;
+  int64_t (*panels)(DType, int64_t cols);
   Form (*gemm_form)(DType);
   void (*gemm)(const LinearTile&);
   size_t (*linear_scratch)(int64_t cols);  // bytes of LinearTile::scratch
