@@ -123,8 +123,13 @@ std::vector<Model> models() {
       {"Gemma 3 270M Q4_K_M", 18,
        {{640, {{kQ5_0, 1024}, {kQ5_0, 256}, {kQ8_0, 256}}}, {1024, {{kQ4_K, 640}}}, {640, {{kQ5_0, 2048}, {kQ5_0, 2048}}}, {2048, {{kQ6_K, 640}}}},
        {640, {{kQ8_0, 262144}}}},
+      {"Whisper tiny BF16", 4,
+       {{384, {{kBF16, 384}, {kBF16, 384}, {kBF16, 384}}}, {384, {{kBF16, 384}}}, {384, {{kBF16, 384}}}, {384, {{kBF16, 384}}}, {384, {{kBF16, 1536}}},
+        {1536, {{kBF16, 384}}}},
+       {384, {{kBF16, 51865}}}},
   };
-  for (const auto& [name, t] : {std::pair{"Llama 1B Q4_0", kQ4_0}, {"Llama 1B Q4_K", kQ4_K}, {"Llama 1B Q8_0", kQ8_0}, {"Llama 1B BF16", kBF16}})
+  for (const auto& [name, t] : {std::pair{"Llama 1B Q4_0", kQ4_0}, {"Llama 1B Q4_K", kQ4_K}, {"Llama 1B Q8_0", kQ8_0}, {"Llama 1B BF16", kBF16},
+                                {"Llama 1B F16", kF16}})
     m.push_back({name, 16, {{2048, {{t, 2048}, {t, 512}, {t, 512}}}, {2048, {{t, 2048}}}, {2048, {{t, 8192}, {t, 8192}}}, {8192, {{t, 2048}}}},
                  {2048, {{t, 128256}}}});
   return m;

@@ -74,6 +74,28 @@ struct Problem {
   }
 };
 
+// Tables with products of bfloat16 round the softmax's weights p to it, as its own type has them: what an output Σ p v may be off by is
+// Σ p |v| 2^-8, which the reference computes.
+bool weights_in_bf16(const Kernels& table, const Problem& p) {
+  const std::string_view name = table.name;
+  return (name.starts_with("avx512bf16") || name.starts_with("amx")) && p.q.view().dtype == DType::kBF16 && p.v.view().dtype == DType::kBF16;
+}
+void expect_near_sums(Bench& bench, const Problem& p, const Matrix& got, const Matrix& want, double error) {
+  const View& v = p.v.view();
+  Matrix sizes(v.dtype, v.rows, v.cols), sums(DType::kF32, want.view().rows, want.view().cols);
+  for (int64_t r = 0; r < v.rows; ++r)
+    for (int64_t c = 0; c < v.cols; ++c) sizes.set(r, c, std::abs(p.v.get(r, c)));
+  AttentionArgs a = p.args;
+  a.v = sizes, a.out = sums, a.lse = nullptr;
+  bench.ref.attention(a, bench.stream);
+  for (int64_t r = 0; r < want.view().rows; ++r)
+    for (int64_t c = 0; c < want.view().cols; ++c) {
+      const double x = got.get(r, c), y = want.get(r, c), step = 2.1 * rounding(want.view().dtype) * std::abs(y);
+      ASSERT_LE(std::abs(x - y), error * std::max(1.0, std::abs(y)) + step + rounding(DType::kBF16) * sums.get(r, c)) << "row " << r << " column " << c;
+    }
+  got.expect_surroundings_untouched();
+}
+
 void compare(const Kernels& table, Bench& bench, Problem& p, DType out_type) {
   const int64_t rows = p.q.view().rows;
   Matrix out(out_type, rows, p.out_cols()), want(out_type, rows, p.out_cols());
@@ -84,7 +106,9 @@ void compare(const Kernels& table, Bench& bench, Problem& p, DType out_type) {
   table.attention(p.args, bench.stream);
   // A score is a float sum of head_dim products, Σ|q k| ~ 0.64 head_dim: its error is the probability's relative one.
   const double head_dim = static_cast<double>(p.q.view().cols / p.args.heads);
-  expect_close(out, want, 1e-6 + 8 * 0x1p-24 * 0.64 * head_dim * p.args.scale, 1.0);
+  const double error = 1e-6 + 8 * 0x1p-24 * 0.64 * head_dim * p.args.scale;
+  if (weights_in_bf16(table, p)) expect_near_sums(bench, p, out, want, error);
+  else expect_close(out, want, error, 1.0);
   for (size_t i = 0; i < lse.size(); ++i) ASSERT_NEAR(lse[i], want_lse[i], 1e-5 + 3e-7 * std::abs(want_lse[i])) << i;
 }
 
@@ -211,12 +235,15 @@ TEST_P(Attention, LargeScoresStayFinite) {
   compare(table(), bench, p, DType::kF32);
 }
 
-// A token gets the same bits alone, with its whole prompt, beside other sequences, and with other numbers of threads.
+// A token gets the same bits alone, with its whole prompt, beside other sequences, and with other numbers of threads; on tables that are
+// not deterministic, where its sequence has more than the few rows that take another order of summation.
 TEST_P(AttentionInvariance, RowsDoNotDependOnTheirNeighbours) {
   ThreadTeam one(1);
   Stream alone = stream_of(one);
+  const std::string_view name = table().name;
+  const bool deterministic = name == "ref" || name.ends_with("deterministic");
   for (const int window : {0, 90}) {
-    Problem p({6, 2, 64, 64}, {{40, 1100}, {7, 30}, {1, 513}}, 16, 0, DType::kF32, DType::kF32, random);
+    Problem p({deterministic ? 6 : 10, 2, 64, 64}, {{40, 1100}, {7, 30}, {1, 513}}, 16, 0, DType::kF32, DType::kF32, random);
     p.args.mask.window = window;
     Matrix all(DType::kF32, 48, p.out_cols());
     p.args.out = all;

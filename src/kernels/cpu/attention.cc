@@ -1,7 +1,8 @@
 // Attention in one pass over the keys (online softmax: Milakov & Gimelshein 2018; tiling: Dao et al. 2022). A tile is up
 // to kRows (position, head) pairs of one key-value head; keys come in blocks of kKeys, at multiples of kKeys of the
 // sequence whatever the tile, and every kAttentionSegment keys the running sums are closed and merged in order. So a
-// row's result depends on neither the rows beside it nor on how segments are shared among threads.
+// row's result depends on neither the rows beside it nor on how segments are shared among threads; only a sequence that has few rows
+// in all may take its scores by another order of summation (Tile::few).
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/math.h"
 #include "kernels/cpu/panel.h"
@@ -21,12 +22,14 @@ struct Tile {
   int32_t s;
   int64_t kv, group, head_dim, v_dim, v_pad;
   int64_t r0, rows;  // rows of the sequence's (position, head in group) pairs
+  bool few;          // too few to be worth transposing keys for
   float *q, *keys, *values, *p, *part, *whole, *part_max, *part_sum, *whole_max, *whole_sum;
   const void* value_row[kKeys];  // of the type that weigh_rows is told
 
-  Tile(const AttentionArgs& args, int32_t seq, int64_t head, int64_t first, int64_t count, std::byte* scratch)
-      : a(args), s(seq), kv(head), group(args.heads / args.kv_heads), head_dim(args.q.cols / args.heads),
-        v_dim(args.out.cols / args.heads), v_pad(padded4(v_dim)), r0(first), rows(count) {
+  Tile(const AttentionArgs& args, const AttentionTile& of, std::byte* scratch)
+      : a(args), s(of.s), kv(of.kv), group(args.heads / args.kv_heads), head_dim(args.q.cols / args.heads),
+        v_dim(args.out.cols / args.heads), v_pad(padded4(v_dim)), r0(of.r0), rows(of.rows),
+        few(of.few && head_dim % kLanes == 0) {
     float* next = reinterpret_cast<float*>(scratch);
     const auto take = [&](int64_t n) {
       float* p0 = next;
@@ -71,6 +74,13 @@ bool in_pairs(const Tile& t) {
   return t.rows < 0;  // never
 #endif
 }
+
+#if defined(__AVX512BF16__)
+// Likewise values and the weights of their sums, which are rounded to bfloat16.
+bool value_pairs(const Tile& t) {
+  return !t.few && t.a.q.dtype == DType::kBF16 && t.a.v.dtype == DType::kBF16 && t.v_dim % (2 * kLanes) == 0;
+}
+#endif
 
 void load_queries(Tile& t) {
   const bool pairs = in_pairs(t);
@@ -160,10 +170,35 @@ void load_keys(Tile& t, int64_t j, int64_t lo, int64_t hi) {
   }
 }
 
+#if defined(__AVX512BF16__)
+// values[pair of keys][column][2]
+void interleave_values(Tile& t, int64_t j, int64_t lo, int64_t hi) {
+  const I low = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0), high = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+  for (int64_t i = 0; i < kKeys; i += 2) {
+    const uint16_t* row[2];
+    for (int64_t k = 0; k < 2; ++k) {
+      const bool there = j + i + k >= lo && j + i + k < hi;
+      row[k] = there ? static_cast<const uint16_t*>(in_row(t.a.v, t.key_row(j + i + k)).p) + t.kv * t.v_dim : nullptr;
+    }
+    float* out = t.values + i / 2 * t.v_pad;
+    for (int64_t c = 0; c < t.v_dim; c += 2 * kLanes) {
+      const I a = row[0] ? load_i(row[0] + c) : zero_i(), b = row[1] ? load_i(row[1] + c) : zero_i();
+      const I even = _mm512_unpacklo_epi16(a, b), odd = _mm512_unpackhi_epi16(a, b);
+      store_i(out + c, _mm512_permutex2var_epi64(even, low, odd));
+      store_i(out + c + kLanes, _mm512_permutex2var_epi64(even, high, odd));
+    }
+    for (int64_t c = t.v_dim; c < t.v_pad; c += kLanes) store_i(out + c, zero_i());
+  }
+}
+#endif
+
 // Values are read where they lie if they are floats, or if there are too few rows to make floats of them first.
 bool reads_values(const Tile& t) { return t.v_pad == t.v_dim && (t.a.v.dtype == DType::kF32 || t.rows <= kAtOnce); }
 
 void load_values(Tile& t, int64_t j, int64_t lo, int64_t hi) {
+#if defined(__AVX512BF16__)
+  if (value_pairs(t)) return interleave_values(t, j, lo, hi);
+#endif
   const bool direct = reads_values(t);
   for (int64_t i = 0; i < kKeys; ++i) {
     float* row = t.values + i * t.v_pad;
@@ -238,6 +273,53 @@ TRANSOM_INLINE void score_rows(Tile& t, int64_t r) {
   }
 }
 
+// The sums of kLanes vectors.
+TRANSOM_INLINE F sum_each(const F (&v)[kLanes]) {
+#if defined(__AVX512F__)
+  F a[8], b[4];
+  for (int i = 0; i < 8; ++i) a[i] = _mm512_unpacklo_ps(v[2 * i], v[2 * i + 1]) + _mm512_unpackhi_ps(v[2 * i], v[2 * i + 1]);
+  const auto pairs = [](F x, F y, auto part) {
+    return _mm512_castpd_ps(decltype(part)::value ? _mm512_unpackhi_pd(_mm512_castps_pd(x), _mm512_castps_pd(y))
+                                                  : _mm512_unpacklo_pd(_mm512_castps_pd(x), _mm512_castps_pd(y)));
+  };
+  for (int i = 0; i < 4; ++i) b[i] = pairs(a[2 * i], a[2 * i + 1], Count<0>()) + pairs(a[2 * i], a[2 * i + 1], Count<1>());
+  // b[i] holds, in each quarter, that quarter's sums of v[4 i] .. v[4 i + 3].
+  const F c = _mm512_shuffle_f32x4(b[0], b[1], 0x44) + _mm512_shuffle_f32x4(b[0], b[1], 0xee);
+  const F d = _mm512_shuffle_f32x4(b[2], b[3], 0x44) + _mm512_shuffle_f32x4(b[2], b[3], 0xee);
+  return _mm512_shuffle_f32x4(c, d, 0x88) + _mm512_shuffle_f32x4(c, d, 0xdd);
+#else
+  return _mm256_set_m128(sum4(v[4], v[5], v[6], v[7]), sum4(v[0], v[1], v[2], v[3]));
+#endif
+}
+
+// p[row][key] for all rows of a tile that has few: each product is summed across a vector, of keys as they are stored.
+void score_few(Tile& t, int64_t j, int64_t lo, int64_t hi) {
+  const bool pairs = in_pairs(t);
+  for (int64_t i = 0; i < kKeys; i += kLanes) {
+    if (j + i >= hi || j + i + kLanes <= lo) continue;  // their probability is zero, whatever p holds
+    In row[kLanes];
+    for (int64_t k = 0; k < kLanes; ++k) row[k] = in_row(t.a.k, t.key_row(smaller(larger(j + i + k, lo), hi - 1)));
+    for (int64_t r = 0; r < t.rows; ++r) {
+      F acc[kLanes];
+      for (F& x : acc) x = zero();
+#if defined(__AVX512BF16__)
+      if (pairs) {
+        const auto* q = reinterpret_cast<const uint16_t*>(t.q) + r * t.head_dim;
+        for (int64_t c = 0; c < t.head_dim; c += 2 * kLanes) {
+          const I x = load_i(q + c);
+          for (int k = 0; k < kLanes; ++k) acc[k] = dot_pairs(acc[k], x, load_i(static_cast<const uint16_t*>(row[k].p) + t.kv * t.head_dim + c));
+        }
+      } else
+#endif
+        for (int64_t c = 0; c < t.head_dim; c += kLanes) {
+          const F x = loadu(t.q + r * t.head_dim + c);
+          for (int k = 0; k < kLanes; ++k) acc[k] = fma(x, load(row[k], t.kv * t.head_dim + c), acc[k]);
+        }
+      storeu(t.p + r * kKeys + i, sum_each(acc) * set1(pairs ? t.a.scale : 1.f));
+    }
+  }
+}
+
 TRANSOM_INLINE F lane_numbers() {
   alignas(64) static constexpr float kNumbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   return loadu(kNumbers);
@@ -299,6 +381,13 @@ void soften_row(Tile& t, int64_t r, int64_t j) {
       storeu(t.part + r * t.v_pad + c, loadu(t.part + r * t.v_pad + c) * set1(shrink));
   }
   t.part_sum[r] += sum(total);
+#if defined(__AVX512BF16__)
+  if (value_pairs(t))
+    for (int64_t i = 0; i < kKeys; i += 2 * kLanes) {
+      const __m512bh two = _mm512_cvtne2ps_pbh(loadu(p + i + kLanes), loadu(p + i));
+      memcpy(p + i / 2, &two, sizeof two);
+    }
+#endif
 }
 
 // part[row] += p[row] · values of `type` for M rows, over the keys [first, last) of the block.
@@ -320,9 +409,33 @@ TRANSOM_INLINE void weigh_rows(Tile& t, int64_t r, int64_t first, int64_t last, 
       for (int v = 0; v < 4; ++v) storeu(t.part + (r + m) * t.v_pad + c + v * kLanes, acc[m][v]);
   }
 }
+#if defined(__AVX512BF16__)
+template <int M>
+TRANSOM_INLINE void weigh_pairs(Tile& t, int64_t r, int64_t first, int64_t last) {
+  for (int64_t c = 0; c < t.v_pad; c += 4 * kLanes) {
+    F acc[M][4];
+    for (int m = 0; m < M; ++m)
+      for (int v = 0; v < 4; ++v) acc[m][v] = loadu(t.part + (r + m) * t.v_pad + c + v * kLanes);
+    for (int64_t i = first / 2; 2 * i < last; ++i) {
+      I x[4];
+      for (int v = 0; v < 4; ++v) x[v] = load_i(t.values + i * t.v_pad + c + v * kLanes);
+      for (int m = 0; m < M; ++m) {
+        int32_t pair;
+        memcpy(&pair, t.p + (r + m) * kKeys + i, 4);
+        for (int v = 0; v < 4; ++v) acc[m][v] = dot_pairs(acc[m][v], set1_i32(pair), x[v]);
+      }
+    }
+    for (int m = 0; m < M; ++m)
+      for (int v = 0; v < 4; ++v) storeu(t.part + (r + m) * t.v_pad + c + v * kLanes, acc[m][v]);
+  }
+}
+#endif
 // `type` is a constant in each call, so that the loads in the loop have no branch.
 template <int M>
 void weigh_values(Tile& t, int64_t r, int64_t first, int64_t last) {
+#if defined(__AVX512BF16__)
+  if (value_pairs(t)) return weigh_pairs<M>(t, r, first, last);
+#endif
   const DType type = reads_values(t) ? t.a.v.dtype : DType::kF32;
   if (type == DType::kBF16) return weigh_rows<M>(t, r, first, last, DType::kBF16);
   if (type == DType::kF16) return weigh_rows<M>(t, r, first, last, DType::kF16);
@@ -353,16 +466,16 @@ void attend(Tile& t, int64_t j0, int64_t j1) {
   lo = larger(lo, j0), hi = smaller(hi, j1);
   for (int64_t j = lo / kKeys * kKeys; j < hi; j += kKeys) {
     if (t.rows <= kAtOnce) prefetch_keys(t, larger(j + kKeys, lo), smaller(j + 2 * kKeys, hi));
-    load_keys(t, j, lo, hi);
+    t.few ? score_few(t, j, lo, hi) : load_keys(t, j, lo, hi);
     load_values(t, j, lo, hi);
     const int64_t first = larger(lo - j, 0), last = smaller(hi - j, kKeys);
     if (t.rows == 1) {
-      score_rows<1>(t, 0);
+      if (!t.few) score_rows<1>(t, 0);
       soften_row(t, 0, j);
       weigh_values<1>(t, 0, first, last);
       continue;
     }
-    for (int64_t r = 0; r < t.rows; r += kAtOnce) score_rows<kAtOnce>(t, r);
+    for (int64_t r = 0; r < t.rows && !t.few; r += kAtOnce) score_rows<kAtOnce>(t, r);
     for (int64_t r = 0; r < t.rows; ++r) soften_row(t, r, j);
     for (int64_t r = t.rows; r < round_up(t.rows, kAtOnce); ++r)
       memset(t.p + r * kKeys, 0, kKeys * sizeof(float));
@@ -398,11 +511,11 @@ size_t attention_scratch(const AttentionArgs& a) {
 }
 int64_t attention_part_floats(const AttentionArgs& a) { return kAttentionRows * (padded4(a.out.cols / a.heads) + 2); }
 
-void attention(const AttentionArgs& a, int32_t s, int64_t kv, int64_t r0, int64_t rows, std::byte* scratch) {
-  Tile t(a, s, kv, r0, rows, scratch);
+void attention(const AttentionArgs& a, const AttentionTile& of, std::byte* scratch) {
+  Tile t(a, of, scratch);
   load_queries(t);
   clear(t, t.whole, t.whole_max, t.whole_sum);
-  const int64_t lo = t.begin(0), hi = t.end(rows - 1);  // rows are in order of position
+  const int64_t rows = of.rows, lo = t.begin(0), hi = t.end(rows - 1);  // rows are in order of position
   for (int64_t j = lo / kAttentionSegment * kAttentionSegment; j < hi; j += kAttentionSegment) {
     attend(t, j, j + kAttentionSegment);
     for (int64_t r = 0; r < rows; ++r)
@@ -411,9 +524,9 @@ void attention(const AttentionArgs& a, int32_t s, int64_t kv, int64_t r0, int64_
   write_rows(t);
 }
 
-void attention_part(const AttentionArgs& a, int32_t s, int64_t kv, int64_t r0, int64_t rows, int64_t segment, float* out,
-                    std::byte* scratch) {
-  Tile t(a, s, kv, r0, rows, scratch);
+void attention_part(const AttentionArgs& a, const AttentionTile& of, int64_t segment, float* out, std::byte* scratch) {
+  const int64_t rows = of.rows;
+  Tile t(a, of, scratch);
   load_queries(t);
   attend(t, segment * kAttentionSegment, (segment + 1) * kAttentionSegment);
   memcpy(out, t.part_max, static_cast<size_t>(rows) * sizeof(float));
@@ -421,9 +534,9 @@ void attention_part(const AttentionArgs& a, int32_t s, int64_t kv, int64_t r0, i
   memcpy(out + 2 * kAttentionRows, t.part, static_cast<size_t>(rows * t.v_pad) * sizeof(float));
 }
 
-void attention_merge(const AttentionArgs& a, int32_t s, int64_t kv, int64_t r0, int64_t rows, int64_t segments,
-                     const float* parts, std::byte* scratch) {
-  Tile t(a, s, kv, r0, rows, scratch);
+void attention_merge(const AttentionArgs& a, const AttentionTile& of, int64_t segments, const float* parts, std::byte* scratch) {
+  const int64_t rows = of.rows;
+  Tile t(a, of, scratch);
   clear(t, t.whole, t.whole_max, t.whole_sum);
   for (int64_t i = 0; i < segments; ++i) {
     const float* part = parts + i * attention_part_floats(a);

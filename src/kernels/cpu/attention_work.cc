@@ -12,26 +12,18 @@
 namespace transom::cpu {
 namespace {
 
-struct Tile {
-  int32_t s;
-  int64_t kv, r0, rows;
-};
-
-int64_t tiles_of(const AttentionArgs& a, int32_t s) {
-  const int64_t rows = int64_t{a.seqs.q_start[s + 1] - a.seqs.q_start[s]} * (a.heads / a.kv_heads);
-  return (rows + kAttentionRows - 1) / kAttentionRows;
-}
+int64_t rows_of(const AttentionArgs& a, int32_t s) { return int64_t{a.seqs.q_start[s + 1] - a.seqs.q_start[s]} * (a.heads / a.kv_heads); }
+int64_t tiles_of(const AttentionArgs& a, int32_t s) { return (rows_of(a, s) + kAttentionRows - 1) / kAttentionRows; }
 
 // Tile `i` of sequence s: the last rows, which see the most keys, come first.
-Tile tile_at(const AttentionArgs& a, int32_t s, int64_t i) {
-  const int64_t count = tiles_of(a, s), rows = int64_t{a.seqs.q_start[s + 1] - a.seqs.q_start[s]} * (a.heads / a.kv_heads);
-  const int64_t r0 = (count - 1 - i / a.kv_heads) * kAttentionRows;
-  return {s, i % a.kv_heads, r0, std::min(kAttentionRows, rows - r0)};
+AttentionTile tile_at(const AttentionArgs& a, int32_t s, int64_t i, bool one_order) {
+  const int64_t count = tiles_of(a, s), rows = rows_of(a, s), r0 = (count - 1 - i / a.kv_heads) * kAttentionRows;
+  return {s, i % a.kv_heads, r0, std::min(kAttentionRows, rows - r0), !one_order && rows <= kFewAttentionRows};
 }
 
 // f(tile, its number) for the tiles that this thread claims.
 template <class Call>
-void claim_tiles(const AttentionArgs& a, std::atomic<int64_t>& next, int64_t per_tile, Call&& f) {
+void claim_tiles(const AttentionArgs& a, bool one_order, std::atomic<int64_t>& next, int64_t per_tile, Call&& f) {
   int32_t s = 0;
   int64_t before = 0, count = tiles_of(a, 0) * a.kv_heads;
   for (;;) {
@@ -41,7 +33,7 @@ void claim_tiles(const AttentionArgs& a, std::atomic<int64_t>& next, int64_t per
       if (++s == a.seqs.count) return;
       count = tiles_of(a, s) * a.kv_heads;
     }
-    f(tile_at(a, s, tile - before), tile, i % per_tile);
+    f(tile_at(a, s, tile - before, one_order), tile, i % per_tile);
   }
 }
 
@@ -70,7 +62,7 @@ struct SharedKeys {
   }
 };
 
-void share_attention(const Primitives& p, const AttentionArgs& a, Stream& s) {
+void share_attention(const Primitives& p, const AttentionArgs& a, Stream& s, bool one_order) {
   int64_t tiles = 0, keys = 0;
   for (int32_t i = 0; i < a.seqs.count; ++i) {
     tiles += tiles_of(a, i) * a.kv_heads;
@@ -88,13 +80,13 @@ void share_attention(const Primitives& p, const AttentionArgs& a, Stream& s) {
   const auto task = [&](int rank, int) {
     std::byte* scratch = memory + own * rank;
     if (!split)
-      return claim_tiles(a, next, 1, [&](const Tile& t, int64_t, int64_t) { p.attention(a, t.s, t.kv, t.r0, t.rows, scratch); });
-    claim_tiles(a, next, segments, [&](const Tile& t, int64_t i, int64_t segment) {
-      p.attention_part(a, t.s, t.kv, t.r0, t.rows, segment, parts + (i * segments + segment) * part, scratch);
+      return claim_tiles(a, one_order, next, 1, [&](const AttentionTile& t, int64_t, int64_t) { p.attention(a, t, scratch); });
+    claim_tiles(a, one_order, next, segments, [&](const AttentionTile& t, int64_t i, int64_t segment) {
+      p.attention_part(a, t, segment, parts + (i * segments + segment) * part, scratch);
     });
     s.team->barrier();
-    claim_tiles(a, next_merge, 1, [&](const Tile& t, int64_t i, int64_t) {
-      p.attention_merge(a, t.s, t.kv, t.r0, t.rows, segments, parts + i * segments * part, scratch);
+    claim_tiles(a, one_order, next_merge, 1, [&](const AttentionTile& t, int64_t i, int64_t) {
+      p.attention_merge(a, t, segments, parts + i * segments * part, scratch);
     });
   };
   alone ? task(0, 1) : s.team->run(task);
@@ -102,7 +94,7 @@ void share_attention(const Primitives& p, const AttentionArgs& a, Stream& s) {
 
 }  // namespace
 
-void run_attention(const Primitives& p, const AttentionArgs& a, Stream& s) {
+void run_attention(const Primitives& p, const AttentionArgs& a, Stream& s, bool one_order) {
   CHECK(a.heads % a.kv_heads == 0 && a.q.cols % a.heads == 0 && a.out.cols % a.heads == 0);
   SharedKeys shared;
   AttentionArgs joined = a;
@@ -112,7 +104,7 @@ void run_attention(const Primitives& p, const AttentionArgs& a, Stream& s) {
     joined.seqs.kv_len = shared.kv_len.data();
     joined.seqs.pages = shared.pages.data();
   }
-  share_attention(p, joined, s);
+  share_attention(p, joined, s, one_order);
 }
 
 }  // namespace transom::cpu

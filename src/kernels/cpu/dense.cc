@@ -55,20 +55,20 @@ void dequantize_format(Bytes p, float* dst, int64_t n) {
   }
 }
 
-constexpr int64_t kAhead = 4096;  // bytes
+constexpr int kAhead = 1024;  // bytes from what is read to what is fetched
 
 bool is_plain_float(DType t) { return t == DType::kF32 || t == DType::kF16 || t == DType::kBF16; }
 
-// Two partial sums per product, over alternate vectors. `ahead`: how many bytes before they are read weights are fetched.
+// The products of R weight rows with T activation rows, each as two partial sums over alternate vectors.
 template <int R, int T>
-TRANSOM_INLINE void dot_float(const In* w, const float* const* x, int64_t cols, int64_t ahead, float (&out)[T][kOutRows], int64_t at) {
+TRANSOM_INLINE void dot_float(const In (&w)[R], const float* const* x, int64_t cols, F (&sums)[T][R]) {
   F acc[R][T][2];
   for (int r = 0; r < R; ++r)
     for (int t = 0; t < T; ++t) acc[r][t][0] = acc[r][t][1] = zero();
   int64_t k = 0;
   for (; k + 2 * kLanes <= cols; k += 2 * kLanes) {
     for (int r = 0; r < R; ++r) {
-      const auto* p = static_cast<const char*>(w[r].p) + k * (w[r].type == DType::kF32 ? 4 : 2) + ahead;
+      const auto* p = static_cast<const char*>(w[r].p) + k * (w[r].type == DType::kF32 ? 4 : 2) + kAhead;
       _mm_prefetch(p, _MM_HINT_T0);
       if (kWide && w[r].type == DType::kF32) _mm_prefetch(p + 64, _MM_HINT_T0);
     }
@@ -84,44 +84,56 @@ TRANSOM_INLINE void dot_float(const In* w, const float* const* x, int64_t cols, 
       for (int t = 0; t < T; ++t) acc[r][t][0] = fma(v, loadu(x[t] + k), acc[r][t][0]);
     }
   for (int t = 0; t < T; ++t)
-    for (int r = 0; r < R; r += 4) {
-      const auto get = [&](int i) { return acc[r + i < R ? r + i : r][t][0] + acc[r + i < R ? r + i : r][t][1]; };
-      float four[4];
-      _mm_storeu_ps(four, sum4(get(0), get(1), get(2), get(3)));
-      for (int i = 0; i < 4 && r + i < R; ++i) out[t][at + r + i] = four[i];
-    }
+    for (int r = 0; r < R; ++r) sums[t][r] = acc[r][t][0] + acc[r][t][1];
 }
 
 // `type` is a constant in each call, so that the loads in the loop have no branch.
 template <DType kType>
 void gemv_type(const LinearTile& g) {
+  constexpr int64_t kBlock = 256;  // weight rows whose sums are collected before they are written
   const WeightView& w = *g.weight;
-  const bool stored = is_plain_float(w.dtype);
-  float* decoded = reinterpret_cast<float*>(g.scratch);
-  for (int64_t n0 = g.n0; n0 < g.n1; n0 += kOutRows) {
-    const int64_t count = smaller(kOutRows, g.n1 - n0);
+  for (int64_t n0 = g.n0; n0 < g.n1; n0 += kBlock) {
+    const int64_t count = smaller(kBlock, g.n1 - n0);
     by_fours(g.t0, g.t1, [&](int64_t t0, auto rows) {
-      constexpr int T = decltype(rows)::value, R = kWide ? (T == 1 ? 4 : 2) : (T == 1 ? 4 : T == 2 ? 2 : 1);
+      // The block is read as R streams of rows one after the other: short rows side by side would be as many streams that end at once.
+      constexpr int T = decltype(rows)::value, R = T == 1 ? 4 : kWide || T == 2 ? 2 : 1;
+      const int64_t each = (count + R - 1) / R;
       const float* x[T];
       for (int t = 0; t < T; ++t) x[t] = g.x->f32 + (t0 + t) * g.x->f32_stride;
-      float out[T][kOutRows];
-      int64_t i = 0;
-      // Rows side by side are as many streams: what follows them all is fetched, unless that is too far away.
-      const int64_t ahead = R * w.row_bytes <= kAhead ? kAhead / (R * w.row_bytes) * R * w.row_bytes : kAhead;
-      for (; stored && i + R <= count; i += R) {
+      float out[T][kBlock];
+      for (int64_t i = 0; i < each; ++i) {
         In row[R];
-        for (int r = 0; r < R; ++r) row[r] = {w.data + (n0 + i + r) * w.row_bytes, kType};
-        dot_float<R, T>(row, x, w.cols, ahead, out, i);
-      }
-      for (; i < count; ++i) {
-        In row = {w.data + (n0 + i) * w.row_bytes, kType};
-        if (!stored) {
-          decode(w, n0 + i, 0, decoded, w.cols);
-          row.p = decoded;
+        for (int r = 0; r < R; ++r) row[r] = {w.data + (n0 + smaller(r * each + i, count - 1)) * w.row_bytes, kType};
+        F sums[T][R];
+        dot_float(row, x, w.cols, sums);
+        for (int t = 0; t < T; ++t) {
+          float four[4];
+          _mm_storeu_ps(four, sum4(sums[t][0], sums[t][1 % R], sums[t][2 % R], sums[t][3 % R]));
+          for (int r = 0; r < R && r * each + i < count; ++r) out[t][r * each + i] = four[r];
         }
-        dot_float<1, T>(&row, x, w.cols, 0, out, i);
       }
       for (int t = 0; t < T; ++t) finish_row(g.out, t0 + t, n0, count, out[t]);
+    });
+  }
+}
+
+// Weights of other types: a row is decoded into scratch.
+void gemv_decoded(const LinearTile& g) {
+  const WeightView& w = *g.weight;
+  float* decoded = reinterpret_cast<float*>(g.scratch);
+  const In row[1] = {{decoded, DType::kF32}};
+  for (int64_t n = g.n0; n < g.n1; ++n) {
+    decode(w, n, 0, decoded, w.cols);
+    by_fours(g.t0, g.t1, [&](int64_t t0, auto rows) {
+      constexpr int T = decltype(rows)::value;
+      const float* x[T];
+      for (int t = 0; t < T; ++t) x[t] = g.x->f32 + (t0 + t) * g.x->f32_stride;
+      F sums[T][1];
+      dot_float(row, x, w.cols, sums);
+      for (int t = 0; t < T; ++t) {
+        const float total = sum(sums[t][0]);
+        finish_row(g.out, t0 + t, n, 1, &total);
+      }
     });
   }
 }
@@ -179,7 +191,8 @@ void decode(const WeightView& w, int64_t row, int64_t begin, float* dst, int64_t
 void gemv_float(const LinearTile& g) {
   if (g.weight->dtype == DType::kBF16) return gemv_type<DType::kBF16>(g);
   if (g.weight->dtype == DType::kF16) return gemv_type<DType::kF16>(g);
-  gemv_type<DType::kF32>(g);
+  if (g.weight->dtype == DType::kF32) return gemv_type<DType::kF32>(g);
+  gemv_decoded(g);
 }
 size_t gemv_scratch(int64_t cols) { return static_cast<size_t>(cols + 64) * sizeof(float); }
 

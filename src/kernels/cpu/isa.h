@@ -31,11 +31,9 @@ void gemm_f32(const LinearTile&);
 size_t gemm_f32_scratch(int64_t cols);
 int64_t gemm_f32_panels(DType, int64_t cols);
 
-void attention(const AttentionArgs&, int32_t s, int64_t kv, int64_t r0, int64_t rows, std::byte* scratch);
-void attention_part(const AttentionArgs&, int32_t s, int64_t kv, int64_t r0, int64_t rows, int64_t segment, float* out,
-                    std::byte* scratch);
-void attention_merge(const AttentionArgs&, int32_t s, int64_t kv, int64_t r0, int64_t rows, int64_t segments,
-                     const float* parts, std::byte* scratch);
+void attention(const AttentionArgs&, const AttentionTile&, std::byte* scratch);
+void attention_part(const AttentionArgs&, const AttentionTile&, int64_t segment, float* out, std::byte* scratch);
+void attention_merge(const AttentionArgs&, const AttentionTile&, int64_t segments, const float* parts, std::byte* scratch);
 size_t attention_scratch(const AttentionArgs&);
 int64_t attention_part_floats(const AttentionArgs&);
 

@@ -59,6 +59,6 @@ struct Forms {
 void run_linear(const Primitives& p, const LinearArgs& a, Stream& s, bool one_order);
 void run_expert_linear(const Primitives& p, const ExpertLinearArgs& a, Stream& s, bool one_order);
 void run_head_linear(const Primitives& p, const HeadLinearArgs& a, Stream& s);
-void run_attention(const Primitives& p, const AttentionArgs& a, Stream& s);
+void run_attention(const Primitives& p, const AttentionArgs& a, Stream& s, bool one_order);
 
 }  // namespace transom::cpu

@@ -31,6 +31,7 @@ struct LinearX {
 };
 
 constexpr int64_t kAttentionRows = 32;      // rows of one call
+constexpr int64_t kFewAttentionRows = 4;    // a sequence that has no more may be summed in another order
 constexpr int64_t kAttentionSegment = 512;  // keys whose sums are formed together; a row's segments are merged in order
 
 struct LinearOut {
@@ -46,6 +47,13 @@ struct LinearTile {
   LinearOut out;
   int64_t n0, n1, t0, t1;
   std::byte* scratch;  // the thread's own
+};
+
+// Rows [r0, r0 + rows) of sequence s's (position, head) pairs of kv head `kv`, ordered by position, then by head within the group.
+struct AttentionTile {
+  int32_t s;
+  int64_t kv, r0, rows;
+  bool few;  // the sequence has at most kFewAttentionRows, and the order of summation may depend on it
 };
 
 constexpr int64_t kMostLanes = 16;  // floats of the widest vector
@@ -86,14 +94,11 @@ struct Primitives {
   void (*gemm)(const LinearTile&);
   size_t (*linear_scratch)(int64_t cols);  // bytes of LinearTile::scratch
 
-  // Attention of kv head `kv` of sequence s, for `rows` (<= kAttentionRows) of the sequence's (position, head) pairs from r0
-  // on, ordered by position, then by head within the group. attention() does all of it; attention_part() the keys of one
-  // segment, leaving sums in `out`, and attention_merge() turns the parts of segments 0 .. segments - 1 into the result.
-  void (*attention)(const AttentionArgs&, int32_t s, int64_t kv, int64_t r0, int64_t rows, std::byte* scratch);
-  void (*attention_part)(const AttentionArgs&, int32_t s, int64_t kv, int64_t r0, int64_t rows, int64_t segment, float* out,
-                         std::byte* scratch);
-  void (*attention_merge)(const AttentionArgs&, int32_t s, int64_t kv, int64_t r0, int64_t rows, int64_t segments,
-                          const float* parts, std::byte* scratch);
+  // attention() does all of a tile; attention_part() the keys of one segment, leaving sums in `out`, and attention_merge() turns the
+  // parts of segments 0 .. segments - 1 into the result.
+  void (*attention)(const AttentionArgs&, const AttentionTile&, std::byte* scratch);
+  void (*attention_part)(const AttentionArgs&, const AttentionTile&, int64_t segment, float* out, std::byte* scratch);
+  void (*attention_merge)(const AttentionArgs&, const AttentionTile&, int64_t segments, const float* parts, std::byte* scratch);
   size_t (*attention_scratch)(const AttentionArgs&);       // bytes, of one thread
   int64_t (*attention_part_floats)(const AttentionArgs&);  // of one part
 };

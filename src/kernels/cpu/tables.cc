@@ -95,7 +95,10 @@ struct Rows {
       }
     });
   }
-  static void attention(const AttentionArgs& a, Stream& s) { run_attention(p(), a, s); }
+  template <bool kOneOrder>
+  static void attention(const AttentionArgs& a, Stream& s) {
+    run_attention(p(), a, s, kOneOrder);
+  }
   static void head_linear(const HeadLinearArgs& a, Stream& s) { run_head_linear(p(), a, s); }
   static void act_mul(const ActMulArgs& a, Stream& s) {
     by_elements(s, a.y.rows, a.y.cols, [&](int64_t t, int64_t b, int64_t e) { p().act_mul(a, t, b, e); });
@@ -235,7 +238,7 @@ struct Rows {
     k.rope_table = rope_table;
     k.rope = rope;
     k.kv_write = kv_write;
-    k.attention = attention;
+    k.attention = one_order ? attention<true> : attention<false>;
     k.latent_attention = nullptr;  // composed: with dense products
     k.head_linear = head_linear;
     k.act_mul = act_mul;
