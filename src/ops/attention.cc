@@ -35,6 +35,7 @@ void record_attention(Ctx& cx, const AttentionArgs& args, const Tensor& q, const
 
 RopeTables rope_tables(Ctx& cx, std::span<const float> inv_freq, float scale, std::span<const int32_t> axes) {
   CHECK(axes.empty() || axes.size() == inv_freq.size());
+  const Arena::Lasting lasting(cx.arena);  // the layers share them
   const auto half = static_cast<int64_t>(inv_freq.size());
   RopeTables r{.key = nullptr,
                .cos = cx.arena.tensor(DType::kF32, cx.batch.rows, half),
