@@ -18,17 +18,18 @@ void Stack::set_order(std::vector<int32_t> order) {
   order_ = std::move(order);
 }
 
-// What the next layer reads of the earlier ones.
-static std::vector<const void*> alive(const Hidden& h) {
+// What the next layers read of the earlier ones.
+static std::vector<const void*> alive(const Ctx& cx, const Hidden& h) {
   std::vector<const void*> p = {h.x.view.data, h.pending.view.data, h.per_layer.view.data};
   for (const Tensor& t : h.streams) p.push_back(t.view.data);
+  for (const KeysValues& kv : cx.step_keys) p.insert(p.end(), {kv.k.view.data, kv.v.view.data});
   return p;
 }
 
 Hidden Stack::forward(Ctx& cx, Hidden h) const {
   Arena::Frames frames(cx.arena);
   for (size_t i = 0; i < order_.size(); ++i) {
-    if (!cx.tape) frames.next(alive(h));  // a tape reads all again
+    if (!cx.tape) frames.next(alive(cx, h));  // a tape reads all again
     const Lease lease(cx.residency, first_block_ + order_[i]);
     if (cx.residency && i + 1 < order_.size() && order_[i + 1] != order_[i]) cx.residency->prefetch(first_block_ + order_[i + 1]);
     h = blocks_[order_[i]]->forward(cx, h);
