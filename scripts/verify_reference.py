@@ -12,7 +12,7 @@ Request   {"protocol": 1, "model": directory or .gguf file,
            "greedy": {"ids", "source", "frames" as above, "steps": n},
            "dtype": "float32", "threads": n, "trust_remote_code": false}
 Result    {"protocol": 1, "versions", "class", "decisions", "notes": [str …], "seconds": {"import", "load", "run"},
-           "texts": [{"ids", "decoded"} …],
+           "texts": [{"ids", "decoded"} …]      or "tokenizer_error" where transformers has no tokenizer for it,
            "sequences": [{"hidden": [array …], "logits": array, "modules": {name: array}} …]
                                        hidden: embeddings, then the output of each layer (the last one after the final norm); of an
                                        encoder-decoder the decoder's, and "encoder_hidden"
@@ -85,6 +85,8 @@ def load_model(request, torch, transformers):
     path = request["model"]
     options = {"dtype": getattr(torch, request.get("dtype", "float32")), "attn_implementation": "eager",
                "trust_remote_code": bool(request.get("trust_remote_code", False))}
+    if hasattr(transformers.PreTrainedModel, "set_experts_implementation"):
+        options["experts_implementation"] = "eager"  # the grouped product takes no rows of less than 16 bytes
     notes = []
     if path.endswith(".gguf"):
         overrides, factors, notes = gguf_settings(path)
@@ -156,16 +158,33 @@ def watch(model, wanted, found):
                 break
 
 
+def without_cache(model):
+    return {"use_cache": False} if "use_cache" in inspect.signature(model.forward).parameters else {}
+
+
+def states_from_embedding(model, ids, states):
+    """The embeddings, each layer's output but the last one's, and the norm's. RWKV's as if it did not halve them every few layers, and
+    its embeddings after their norm, which is the first layer's."""
+    embedded, every = model.get_input_embeddings()(ids), getattr(model.config, "rescale_every", 0)
+    first = getattr(model.base_model, "blocks", [None])[0]
+    if hasattr(first, "pre_ln"):
+        embedded = first.pre_ln(embedded)
+    layers = [h * 2 ** ((i + 1) // every) if every else h for i, h in enumerate(states[:-2])]
+    return (embedded, *layers, states[-1])
+
+
 def run_sequence(request, model, sequence, torch):
     hidden, logits, modules = request.get("hidden", "none"), request.get("logits", "last"), {}
     if request.get("modules"):
         watch(model, request["modules"], modules)
-    y = model(**inputs(sequence, torch), output_hidden_states=hidden != "none")
+    y = model(**inputs(sequence, torch), output_hidden_states=hidden != "none", **without_cache(model))
     out = {"modules": modules} if request.get("modules") else {}
     if hidden != "none":
         states = y.decoder_hidden_states if "decoder_hidden_states" in y else y.hidden_states
-        if "Mamba" in type(y).__name__:  # after each layer, and after the norm: elsewhere before each layer
-            states = (model.get_input_embeddings()(torch.tensor([sequence["ids"]])), *states[:-2], states[-1])
+        if type(y).__name__.startswith(("Mamba", "FalconMamba", "Rwkv")):  # after each layer, and after the norm: elsewhere before each layer
+            states = states_from_embedding(model, torch.tensor([sequence["ids"]]), states)
+        if states[0].dim() == 4:  # several streams, of which the first is compared, and what the norm makes of all (Gemma 3n)
+            states = (*(s[0] for s in states), model.base_model(**inputs(sequence, torch), use_cache=False).last_hidden_state)
         out["hidden"] = [array(h[0], hidden == "summary") for h in states]
         if "encoder_hidden_states" in y:
             out["encoder_hidden"] = [array(h[0], hidden == "summary") for h in y.encoder_hidden_states]
@@ -184,9 +203,13 @@ def run_greedy(request, model, torch):
     if request.get("source") or request.get("frames"):
         return run_greedy_decoder(request, model, torch)
     x, cache, tokens, gaps = torch.tensor([request["ids"]]), None, [], []
-    keeps = "past_key_values" in inspect.signature(model.forward).parameters  # a recurrence's state goes by other names
+    takes = inspect.signature(model.forward).parameters
+    keeps = "past_key_values" in takes  # a recurrence's state goes by other names
     for _ in range(int(request["steps"])):
-        y = model(input_ids=x, past_key_values=cache, use_cache=True) if keeps else model(input_ids=x)
+        at = len(request["ids"]) + len(tokens)
+        # Not every model counts on from its cache.
+        where = {"position_ids": torch.arange(at - x.shape[1], at)[None]} if keeps and "position_ids" in takes else {}
+        y = model(input_ids=x, past_key_values=cache, use_cache=True, **where) if keeps else model(input_ids=x, **without_cache(model))
         cache, top = y.past_key_values if keeps else None, y.logits[0, -1].float().topk(2)
         gap = float(top.values[0] - top.values[1])
         gaps.append(gap if math.isfinite(gap) else 0.0)
@@ -233,6 +256,9 @@ def answer(request):
     if not isinstance(request.get("model"), str) or not os.path.exists(request["model"]):
         raise Failed("request", f"model: expected a directory or .gguf file, got {request.get('model')!r}")
     request["model"] = request["model"].rstrip("/") or "/"
+    files = [name for name in os.listdir(request["model"]) if name.endswith(".gguf")] if os.path.isdir(request["model"]) else []
+    if len(files) == 1 and not os.path.exists(os.path.join(request["model"], "config.json")):
+        request["model"] = os.path.join(request["model"], files[0])
     start = time.monotonic()
     try:
         import torch
@@ -250,11 +276,14 @@ def answer(request):
                                               "transformers": transformers.__version__}}
     try:
         if request.get("texts"):
-            kind, (encode, decode) = load_tokenizer(request, transformers)
-            special = bool(request.get("add_special_tokens", True))
-            all_ids = [list(encode(text, special)) for text in request["texts"]]
-            out["tokenizer"] = kind
-            out["texts"] = [{"ids": ids, "decoded": decode(ids)} for ids in all_ids]
+            try:
+                out["tokenizer"], (encode, decode) = load_tokenizer(request, transformers)
+            except Exception as e:  # the model may be compared all the same
+                out["tokenizer_error"] = one_line(e)
+            else:
+                special = bool(request.get("add_special_tokens", True))
+                all_ids = [list(encode(text, special)) for text in request["texts"]]
+                out["texts"] = [{"ids": ids, "decoded": decode(ids)} for ids in all_ids]
         if request.get("sequences") or request.get("greedy"):
             model, out["notes"] = load_model(request, torch, transformers)
             out["class"] = type(model).__name__

@@ -206,6 +206,10 @@ class Verification {
       rows_.push_back({.what = "tokenizer", .compared = "-", .note = "no tokenizer here: ids were made up"});
       return;
     }
+    if (answer_.contains("tokenizer_error")) {
+      rows_.push_back({.what = "tokenizer", .compared = "-", .note = "transformers loads none: " + answer_["tokenizer_error"].get<std::string>()});
+      return;
+    }
     size_t tokens = 0;
     Row ids{.what = "token ids"}, decoded{.what = "decoded text"};
     for (size_t i = 0; i < texts().size(); ++i) {

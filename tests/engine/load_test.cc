@@ -114,7 +114,7 @@ int64_t tables = 0;
 
 // R44: cosines and sines are made once a step for each kind of rotation, whatever the number of layers.
 TEST(Rotation, IsMadeOnceAStepForAllLayers) {
-  for (const auto& [name, kinds] : {std::pair{"llama-mha", 1}, {"llama-rope-llama3", 1}, {"gemma3", 2}, {"smollm3", 1}}) {
+  for (const auto& [name, kinds] : {std::pair{"llama-mha", 1}, {"llama-rope-llama3", 1}, {"gemma3", 2}, {"smollm3", 1}, {"qwen3-5-mrope", 1}}) {
     const Model m = fixture(name);
     ASSERT_GT(m.impl().params.blocks(), kinds) << name;
     counted = m.impl().kernels;

@@ -139,6 +139,8 @@ TEST_P(Seq2Seq, StreamedEqualsResident) {
 INSTANTIATE_TEST_SUITE_P(Fixtures, Seq2Seq, testing::ValuesIn(test::fixtures("seq2seq")),
                          [](const testing::TestParamInfo<std::string>& info) { return test::as_test_name(info.param); });
 
+TEST(Seq2SeqInput, AGgufFileSaysWhatADecoderBeginsWith) { EXPECT_EQ(load("gguf-t5").decoder_start_id(), 0); }
+
 TEST(Seq2SeqInput, WhatTheModelCannotReadIsRefused) {
   const Model m = load("bart");
   Runner r(m.impl(), 16, 0);
