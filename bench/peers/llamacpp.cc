@@ -1,12 +1,13 @@
 // The peer: llama.cpp through its C API, with its own defaults for this processor. Built by bench/build_llamacpp, not by
 // our CMake. Prints one JSON object with the fields of `transom bench --json`.
-//   llamacpp bench MODEL.gguf PP TG BATCH ROUNDS THREADS     random tokens, as llama-bench does; round 0 warms up
+//   llamacpp bench MODEL.gguf PP TG BATCH PROMPT ROUNDS THREADS     random tokens, as llama-bench does; round 0 warms up
 //   llamacpp first-token MODEL.gguf PROMPT THREADS           load, tokenize, one greedy token: for whole-process timing
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ double now() {
   std::fprintf(stderr, "llamacpp: %s\n", what);
   std::exit(1);
 }
+
+constexpr int kBatch = 2048;  // tokens of one call
 
 struct Session {
   llama_model* model = nullptr;
@@ -40,7 +43,7 @@ Session open_session(const char* path, int n_ctx, int sequences, int threads) {
   s.load_s = now() - start;
   llama_context_params params = llama_context_default_params();
   params.n_ctx = static_cast<uint32_t>(n_ctx);
-  params.n_batch = 2048;
+  params.n_batch = kBatch;
   params.n_ubatch = 512;
   params.n_seq_max = static_cast<uint32_t>(sequences);
   params.n_threads = params.n_threads_batch = threads;
@@ -54,19 +57,24 @@ struct Row {
   int position, sequence;
 };
 
-void decode(const Session& s, const std::vector<Row>& rows, bool all_logits) {
-  llama_batch batch = llama_batch_init(static_cast<int>(rows.size()), 0, 1);
-  batch.n_tokens = static_cast<int>(rows.size());
-  for (size_t i = 0; i < rows.size(); ++i) {
-    batch.token[i] = rows[i].token;
-    batch.pos[i] = rows[i].position;
-    batch.n_seq_id[i] = 1;
-    batch.seq_id[i][0] = rows[i].sequence;
-    batch.logits[i] = all_logits || i + 1 == rows.size();
+// Logits of all rows, or of each call's last one.
+void decode(const Session& s, std::span<const Row> rows, bool all_logits) {
+  while (!rows.empty()) {
+    const std::span<const Row> now = rows.first(std::min<size_t>(rows.size(), kBatch));
+    rows = rows.subspan(now.size());
+    llama_batch batch = llama_batch_init(static_cast<int>(now.size()), 0, 1);
+    batch.n_tokens = static_cast<int>(now.size());
+    for (size_t i = 0; i < now.size(); ++i) {
+      batch.token[i] = now[i].token;
+      batch.pos[i] = now[i].position;
+      batch.n_seq_id[i] = 1;
+      batch.seq_id[i][0] = now[i].sequence;
+      batch.logits[i] = all_logits || i + 1 == now.size();
+    }
+    if (llama_decode(s.context, batch) != 0) die("decode failed");
+    llama_batch_free(batch);
   }
-  if (llama_decode(s.context, batch) != 0) die("decode failed");
   llama_synchronize(s.context);
-  llama_batch_free(batch);
 }
 
 std::string spread(std::vector<double> values) {
@@ -78,9 +86,9 @@ std::string spread(std::vector<double> values) {
   return text;
 }
 
-int run_bench(const char* path, int pp, int tg, int sequences, int rounds, int threads) {
-  constexpr int kPrompt = 16;  // context before the decoding that is timed
-  const Session s = open_session(path, std::max({2048, pp + 64, sequences * (kPrompt + tg + 8)}), sequences, threads);
+// `prompt`: the context of each sequence before the decoding that is timed.
+int run_bench(const char* path, int pp, int tg, int sequences, int prompt, int rounds, int threads) {
+  const Session s = open_session(path, std::max({2048, pp + 64, sequences * (prompt + tg + 8)}), sequences, threads);
   const int vocab = llama_vocab_n_tokens(llama_model_get_vocab(s.model));
   const auto any = [vocab] { return static_cast<llama_token>(std::rand() % vocab); };
   std::vector<double> prefill, decoding;
@@ -95,12 +103,12 @@ int run_bench(const char* path, int pp, int tg, int sequences, int rounds, int t
     llama_memory_clear(llama_get_memory(s.context), true);
     rows.clear();
     for (int q = 0; q < sequences; ++q)
-      for (int i = 0; i < kPrompt; ++i) rows.push_back({any(), i, q});
+      for (int i = 0; i < prompt; ++i) rows.push_back({any(), i, q});
     decode(s, rows, false);
     start = now();
     for (int i = 0; i < tg; ++i) {
       rows.clear();
-      for (int q = 0; q < sequences; ++q) rows.push_back({any(), kPrompt + i, q});
+      for (int q = 0; q < sequences; ++q) rows.push_back({any(), prompt + i, q});
       decode(s, rows, true);
     }
     if (round) decoding.push_back(sequences * tg / (now() - start));
@@ -134,8 +142,8 @@ int run_first_token(const char* path, const char* prompt, int threads) {
 
 int main(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
-  if (mode == "bench" && argc == 8)
-    return run_bench(argv[2], std::atoi(argv[3]), std::atoi(argv[4]), std::atoi(argv[5]), std::atoi(argv[6]), std::atoi(argv[7]));
+  if (mode == "bench" && argc == 9)
+    return run_bench(argv[2], std::atoi(argv[3]), std::atoi(argv[4]), std::atoi(argv[5]), std::atoi(argv[6]), std::atoi(argv[7]), std::atoi(argv[8]));
   if (mode == "first-token" && argc == 5) return run_first_token(argv[2], argv[3], std::atoi(argv[4]));
   die("see the top of bench/peers/llamacpp.cc for its arguments");
 }
