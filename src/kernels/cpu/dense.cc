@@ -1,59 +1,13 @@
 // Linear layers in float: decoding of any stored row to float, the product of few activation rows with F32, F16 and BF16
 // weights as stored (other types are decoded a row at a time), and the blocked product of many rows.
+#include "kernels/cpu/expand.h"
 #include "kernels/cpu/finish.h"
-#include "kernels/cpu/formats.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/panel.h"
 #include "tensor/quant.h"
 
 namespace transom::cpu::TRANSOM_ISA {
 namespace {
-
-TRANSOM_INLINE F widen(Bytes bytes) {
-#if defined(__AVX512F__)
-  return to_float(_mm512_cvtepu8_epi32(load16(bytes)));
-#else
-  return to_float(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes))));
-#endif
-}
-
-// n elements of one group to floats; s and m hold one value per kScaled elements.
-template <int kScaled, Order kOrder>
-TRANSOM_INLINE void expand(Group g, int bias, const float* s, const float* m, float* dst, int64_t n) {
-  alignas(64) uint8_t bytes[kGroupBlocks * 32];
-  spill<kOrder>(g, bytes);
-  for (int64_t i = 0; i < n; i += kLanes)
-    storeu(dst + i, fma(widen(bytes + i) - set1(static_cast<float>(bias)), set1(s[i / kScaled]), set1(m[i / kScaled])));
-}
-
-template <class Fmt>
-void dequantize_format(Bytes p, float* dst, int64_t n) {
-  if constexpr (Fmt::kElements == 32) {
-    for (int64_t b = 0; b < n / 32; b += kGroupBlocks) {
-      const int blocks = static_cast<int>(smaller(kGroupBlocks, n / 32 - b));
-      const typename Fmt::RawGroup raw(p + b * Fmt::kBytes, blocks);
-      alignas(64) float lanes[2][kLanes], s[4], m[4] = {};
-      if constexpr (Fmt::kOrder == Order::kQuad) {
-        storeu(lanes[0], Fmt::scale(raw));
-        storeu(lanes[1], Fmt::min(raw));
-        for (int i = 0; i < kGroupBlocks; ++i) s[i] = lanes[0][4 * i], m[i] = lanes[1][4 * i];
-      } else {
-        for (int h = 0; h < 2; ++h) storeu(lanes[h], Fmt::scale(raw, h));
-        for (int i = 0; i < kGroupBlocks; ++i) s[i] = lanes[i % 2][i / 2 * 8];
-      }
-      expand<32, Fmt::kOrder>(Fmt::quants(raw), Fmt::kBias, s, m, dst + 32 * b, 32 * blocks);
-    }
-  } else {
-    for (int64_t b = 0; b < n / 256; ++b, p += Fmt::kBytes) {
-      alignas(64) float s[16], m[16] = {};
-      Fmt::scales(p, s, m);
-      for (int g = 0; g < 8; g += kGroupBlocks) {
-        const int at = g * 32 / Fmt::kScaled;
-        expand<Fmt::kScaled, Fmt::kOrder>(Fmt::quants(p, g), Fmt::kBias, s + at, m + at, dst + 256 * b + 32 * g, 32 * kGroupBlocks);
-      }
-    }
-  }
-}
 
 constexpr int kAhead = 1024;  // bytes from what is read to what is fetched
 
@@ -184,8 +138,11 @@ void decode(const WeightView& w, int64_t row, int64_t begin, float* dst, int64_t
   if (w.dtype == DType::kCoded) return decode_row(w, row, begin, dst, n);
   const std::byte* src = w.data + row * w.row_bytes + row_bytes(w.dtype, begin);
   if (is_plain_float(w.dtype)) return convert(DType::kF32, dst, w.dtype, src, n, 1.f);
-  if (!with_format(w.dtype, [&](auto f) { dequantize_format<decltype(f)>(reinterpret_cast<Bytes>(src), dst, n); }))
-    decode_row(w, row, begin, dst, n);
+  const auto put = [dst](int64_t i, F a, F b) {
+    storeu(dst + i, a);
+    storeu(dst + i + kLanes, b);
+  };
+  if (!with_format(w.dtype, [&](auto f) { expand_format<decltype(f)>(reinterpret_cast<Bytes>(src), n, put); })) decode_row(w, row, begin, dst, n);
 }
 
 void gemv_float(const LinearTile& g) {

@@ -395,24 +395,5 @@ TRANSOM_INLINE bool with_format(DType t, Call&& f) {
   }
 }
 
-// A group's bytes in natural order: kGroupBlocks * 32 of them.
-template <Order kOrder>
-TRANSOM_INLINE void spill(Group g, uint8_t* out) {
-  alignas(64) uint8_t a[kChunk], b[kChunk];
-  store_i(a, g.first);
-  store_i(b, g.second);
-  for (int i = 0; i < kGroupBlocks; ++i) {
-    const auto copy16 = [&](int at, const uint8_t* from) { _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 32 * i + at), load16(from)); };
-    if (kOrder == Order::kQuad) {
-      copy16(0, a + 16 * i);
-      copy16(16, b + 16 * i);
-    } else {
-      const uint8_t* from = (i % 2 ? b : a) + i / 2 * 32;
-      copy16(0, from);
-      copy16(16, from + 16);
-    }
-  }
-}
-
 }  // namespace
 }  // namespace transom::cpu::TRANSOM_ISA

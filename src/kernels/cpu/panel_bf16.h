@@ -1,11 +1,36 @@
 // Weight panels in bfloat16, as vdpbf16ps and tdpbf16ps want them: panel[pair of columns][row][2]. For any weight type.
 #pragma once
 
-#include "kernels/cpu/formats.h"
+#include "kernels/cpu/expand.h"
 #include "kernels/cpu/panel.h"
 
 namespace transom::cpu::TRANSOM_ISA {
 namespace {
+
+TRANSOM_INLINE I bf16_pair(F low, F high) {
+  const __m512bh two = _mm512_cvtne2ps_pbh(high, low);
+  I v;
+  memcpy(&v, &two, sizeof v);
+  return v;
+}
+
+// Elements [begin, begin + n) of a row as bfloat16, then zeros up to a multiple of 32; `tmp` holds them as float. Formats of blocks: begin
+// and n are whole blocks, or n is the rest of the row.
+inline void decode_bf16(const WeightView& w, int64_t row, int64_t begin, int64_t n, float* tmp, uint16_t* dst) {
+  const std::byte* src = w.data + row * w.row_bytes + (w.dtype == DType::kCoded ? 0 : row_bytes(w.dtype, begin));
+  const auto put = [dst](int64_t i, F a, F b) { store_i(dst + i, bf16_pair(a, b)); };
+  if (with_format(w.dtype, [&](auto f) { expand_format<decltype(f)>(reinterpret_cast<Bytes>(src), n, put); })) return;
+  avx512_primitives().decode(w, row, begin, tmp, n);
+  for (int64_t k = 0; k < n; k += 32) {
+    const int64_t left = n - k;
+    put(k, left >= 16 ? loadu(tmp + k) : load_part(tmp + k, left), left >= 32 ? loadu(tmp + k + 16) : left > 16 ? load_part(tmp + k + 16, left - 16) : zero());
+  }
+}
+
+// What a row of bfloat16 holds from column k on, zeros past its end.
+TRANSOM_INLINE I load_pairs(const std::byte* row, int64_t k, int64_t cols) {
+  return cols - k >= 32 ? load_i(row + 2 * k) : _mm512_maskz_loadu_epi16(static_cast<__mmask32>((uint64_t{1} << larger(0, cols - k)) - 1), row + 2 * k);
+}
 
 struct PanelBF16 {
   static constexpr int64_t kDepth = 4096;
@@ -15,27 +40,14 @@ struct PanelBF16 {
   static void unpack(const WeightView& w, int64_t n, int64_t count, int64_t k0, int64_t depth, float* rows, uint16_t* panel) {
     const int64_t even = (depth + 31) / 32 * 32;
     const bool stored = w.dtype == DType::kBF16;
+    auto* decoded = reinterpret_cast<uint16_t*>(rows);  // kLanes rows of kDepth, then one of floats
     for (int64_t half = 0; half < 2; ++half) {
-      const int64_t at = half * kLanes;
-      for (int64_t r = 0; r < kLanes && !stored; ++r) {
-        float* row = rows + r * kDepth;
-        const int64_t decoded = at + r < count ? depth : 0;
-        if (decoded) avx512_primitives().decode(w, n + at + r, k0, row, depth);
-        memset(row + decoded, 0, static_cast<size_t>(even - decoded) * sizeof(float));
-      }
+      const int64_t at = half * kLanes, there = larger(0, smaller(kLanes, count - at));
+      for (int64_t r = 0; r < there && !stored; ++r) decode_bf16(w, n + at + r, k0, depth, rows + kLanes / 2 * kDepth, decoded + r * kDepth);
       for (int64_t k = 0; k < even; k += 32) {
         I v[kLanes];
-        for (int64_t r = 0; r < kLanes; ++r) {
-          if (stored) {
-            const int64_t there = at + r < count ? smaller(32, depth - k) : 0;
-            const std::byte* p = w.data + (n + at + r) * w.row_bytes + (k0 + k) * 2;
-            v[r] = _mm512_maskz_loadu_epi16(static_cast<__mmask32>((uint64_t{1} << there) - 1), p);
-          } else {
-            const float* p = rows + r * kDepth + k;
-            const __m512bh pair = _mm512_cvtne2ps_pbh(loadu(p + 16), loadu(p));
-            memcpy(&v[r], &pair, sizeof pair);
-          }
-        }
+        for (int64_t r = 0; r < kLanes; ++r)
+          v[r] = r >= there ? zero_i() : stored ? load_pairs(w.data + (n + at + r) * w.row_bytes + k0 * 2, k, depth) : load_i(decoded + r * kDepth + k);
         transpose(v);
         for (int64_t j = 0; j < 16; ++j) store_i(panel + ((k / 2 + j) * kPanel + at) * 2, v[j]);
       }
