@@ -153,8 +153,8 @@ TEST_P(LinearInvariance, RowsDoNotDependOnTheirNeighbours) {
     Matrix all(DType::kF32, rows, n);
     LinearSegment s{w.view, nullptr, all};
     table().linear({.x = x, .segments = {&s, 1}}, bench.stream);
-    for (const int64_t count : {1, 2, 3, 4, 5, 6, 7, 9, 16}) {
-      if (!any_count && count <= 6) continue;  // few rows take another order there
+    for (const int64_t count : {1, 2, 3, 4, 5, 6, 7, 9, 13, 16}) {
+      if (!any_count && count <= (is_quantized(type) ? 12 : 6)) continue;  // few rows take another order there
       for (ThreadTeam* team : {&alone, &three}) {
         Stream stream = stream_of(*team);
         Matrix part(DType::kF32, count, n);

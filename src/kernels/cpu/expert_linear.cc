@@ -51,7 +51,7 @@ struct Call {
   int64_t positions, routed = 0, bytes = 0, work = 0;  // bytes: of weights; work: times the rows they meet
   Forms forms;
 
-  bool few(int64_t rows) const { return one_order || rows <= kFewRows; }
+  bool few(int64_t rows, DType weight) const { return one_order || rows <= few_rows(weight); }
   // One activation row, which goes to all positions.
   bool single() const { return a.rows && a.x.rows == 1; }
   int64_t prepared() const { return single() ? 1 : positions; }
@@ -65,7 +65,7 @@ struct Call {
       for (const ExpertSegment& g : a.segments) {
         const WeightView& w = *g.weights[e];
         CHECK(w && w.cols == a.x.cols && w.rows == g.y.cols && g.y.rows == positions);
-        forms.add(few(rows) ? p.gemv_form(w.dtype) : p.gemm_form(w.dtype));
+        forms.add(few(rows, w.dtype) ? p.gemv_form(w.dtype) : p.gemm_form(w.dtype));
         bytes += w.rows * w.row_bytes;
         work += rows * w.rows * w.row_bytes;
       }
@@ -84,9 +84,9 @@ struct Call {
         // A single activation row has no row for each position: the output is shifted instead.
         const int64_t t0 = single() ? 0 : begin;
         const View y = single() ? rows_from(g.y, begin, 1) : g.y;
-        const int64_t step = few(rows) ? std::max<int64_t>(piece / std::max<int64_t>(w->row_bytes, 1), 8) / 8 * 8 : p.panel;
+        const int64_t step = few(rows, w->dtype) ? std::max<int64_t>(piece / std::max<int64_t>(w->row_bytes, 1), 8) / 8 * 8 : p.panel;
         *products = {.weight = w, .out = {y, bias, 1.f, 0.f}, .t0 = t0, .t1 = t0 + (single() ? 1 : rows), .step = step,
-                     .first = tasks, .few = few(rows)};
+                     .first = tasks, .few = few(rows, w->dtype)};
         tasks += products++->tasks();
       }
     }

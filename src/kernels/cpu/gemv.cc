@@ -39,6 +39,7 @@ TRANSOM_INLINE X16 load_x(const std::byte* q, int64_t group) {
 // The words of a group, and their dot products with activations: of both halves, or of one (0: first, 1: second).
 struct Words {
   I v[4];
+  TRANSOM_INLINE Words() {}
   TRANSOM_INLINE explicit Words(Group g) : v{even_bytes(g.first), odd_bytes(g.first), even_bytes(g.second), odd_bytes(g.second)} {}
 };
 TRANSOM_INLINE I dot_half(I start, const I* words, const I* x) { return dot_words(dot_words(start, words[0], x[0]), words[1], x[1]); }
@@ -79,35 +80,45 @@ TRANSOM_INLINE void prefetch(Bytes p, int bytes) {
   for (int line = 0; line < bytes; line += 64) _mm_prefetch(reinterpret_cast<const char*>(p + kAhead + line), _MM_HINT_T0);
 }
 
-// acc[t] of one weight row and T activation rows; blocks of 32.
-template <class Fmt, int T>
-TRANSOM_INLINE void dot_small(Bytes w, const XRow* x, int64_t blocks, F (&acc)[T]) {
+// acc[r][t] of R weight rows and T activation rows; blocks of 32.
+template <class Fmt, int R, int T>
+TRANSOM_INLINE void dot_small(const Bytes (&w)[R], const XRow* x, int64_t blocks, F (&acc)[R][T]) {
   using Raw = typename Fmt::RawGroup;
   constexpr bool kQuad = Fmt::kOrder == Order::kQuad;
-  const auto step = [&](int64_t b, const Raw& raw) {
-    const Words q(Fmt::quants(raw));
+  const auto step = [&](int64_t b, const Raw (&raw)[R]) {
+    Words q[R] = {};
+    for (int r = 0; r < R; ++r) q[r] = Words(Fmt::quants(raw[r]));
     for (int t = 0; t < T; ++t) {
       const X16 xq = load_x(x[t].q[kQuad ? 0 : 1], b / kGroupBlocks);
       if constexpr (kQuad) {
         const F dx = per_block(x[t].d + b);
-        acc[t] = fma(to_float(dot_group(bias_start<Fmt::kBias>(xq.minus_sum[0]), q, xq)) * dx, Fmt::scale(raw), acc[t]);
-        if (Fmt::kMin) acc[t] = fnma(Fmt::min(raw), to_float(xq.minus_sum[0]) * dx, acc[t]);
+        const I start = bias_start<Fmt::kBias>(xq.minus_sum[0]);
+        for (int r = 0; r < R; ++r) {
+          acc[r][t] = fma(to_float(dot_group(start, q[r], xq)) * dx, Fmt::scale(raw[r]), acc[r][t]);
+          if (Fmt::kMin) acc[r][t] = fnma(Fmt::min(raw[r]), to_float(xq.minus_sum[0]) * dx, acc[r][t]);
+        }
       } else {
         for (int h = 0; h < 2; ++h) {
           const F dx = pair_scales(x[t].d + b, h);
           const I start = bias_start<Fmt::kBias>(xq.minus_sum[h]);
-          acc[t] = fma(to_float(dot_half(start, q.v + 2 * h, xq.v + 2 * h)) * dx, Fmt::scale(raw, h), acc[t]);
+          for (int r = 0; r < R; ++r) acc[r][t] = fma(to_float(dot_half(start, q[r].v + 2 * h, xq.v + 2 * h)) * dx, Fmt::scale(raw[r], h), acc[r][t]);
         }
       }
     }
   };
   int64_t b = 0;
   for (; b + kGroupBlocks <= blocks; b += kGroupBlocks) {
-    const Bytes p = w + b * Fmt::kBytes;
-    prefetch(p, kGroupBlocks * Fmt::kBytes);
-    step(b, Raw(p));
+    Bytes p[R];
+    for (int r = 0; r < R; ++r) p[r] = w[r] + b * Fmt::kBytes;
+    for (int r = 0; r < R; ++r) prefetch(p[r], kGroupBlocks * Fmt::kBytes);
+    if constexpr (R == 1) step(b, {Raw(p[0])});
+    else step(b, {Raw(p[0]), Raw(p[1])});
   }
-  if (b < blocks) step(b, Raw(w + b * Fmt::kBytes, static_cast<int>(blocks - b)));
+  if (b >= blocks) return;
+  const int64_t at = b * Fmt::kBytes;
+  const int rest = static_cast<int>(blocks - b);
+  if constexpr (R == 1) step(b, {Raw(w[0] + at, rest)});
+  else step(b, {Raw(w[0] + at, rest), Raw(w[1] + at, rest)});
 }
 
 // A block's scales times the activations' scales, and where a group's dot products want them.
@@ -162,51 +173,64 @@ TRANSOM_INLINE F fma_sums(const float* m, const float* sums, F acc) {
 }
 
 // Likewise for blocks of 256. A bias is a minimum of -bias * scale.
-template <class Fmt, int T>
-TRANSOM_INLINE void dot_super(Bytes w, const XRow* x, int64_t blocks, F (&acc)[T]) {
+template <class Fmt, int R, int T>
+TRANSOM_INLINE void dot_super(const Bytes (&w)[R], const XRow* x, int64_t blocks, F (&acc)[R][T]) {
   constexpr bool kQuad = Fmt::kOrder == Order::kQuad;
   constexpr int kCount = Scales<Fmt>::kCount;
   for (int64_t b = 0; b < blocks; ++b) {
-    const Bytes p = w + b * Fmt::kBytes;
-    prefetch(p, Fmt::kBytes);
-    alignas(64) float s[16], m[16];
-    Fmt::scales(p, s, m);
-    if constexpr (!Fmt::kMin && kCount == kLanes)
-      storeu(m, loadu(s) * set1(-static_cast<float>(Fmt::kBias)));
-    else if constexpr (!Fmt::kMin)
-      for (int i = 0; i < kCount; i += 8) store8(m + i, _mm256_loadu_ps(s + i) * _mm256_set1_ps(-static_cast<float>(Fmt::kBias)));
-    for (int t = 0; t < T; ++t)
-      acc[t] = fma_sums<kCount>(m, kCount == 8 ? x[t].s32 + 8 * b : x[t].s16 + 16 * b, acc[t]);
+    alignas(64) float s[R][16], m[R][16];
+    Bytes p[R];
+    for (int r = 0; r < R; ++r) {
+      p[r] = w[r] + b * Fmt::kBytes;
+      prefetch(p[r], Fmt::kBytes);
+      Fmt::scales(p[r], s[r], m[r]);
+      if constexpr (!Fmt::kMin && kCount == kLanes)
+        storeu(m[r], loadu(s[r]) * set1(-static_cast<float>(Fmt::kBias)));
+      else if constexpr (!Fmt::kMin)
+        for (int i = 0; i < kCount; i += 8) store8(m[r] + i, _mm256_loadu_ps(s[r] + i) * _mm256_set1_ps(-static_cast<float>(Fmt::kBias)));
+      for (int t = 0; t < T; ++t)
+        acc[r][t] = fma_sums<kCount>(m[r], kCount == 8 ? x[t].s32 + 8 * b : x[t].s16 + 16 * b, acc[r][t]);
+    }
     for (int g = 0; g < 8; g += kGroupBlocks) {
-      const Words q(Fmt::quants(p, g));
+      Words q[R] = {};
+      for (int r = 0; r < R; ++r) q[r] = Words(Fmt::quants(p[r], g));
       for (int t = 0; t < T; ++t) {
-        const Scales<Fmt> scales(s, x[t].d + 8 * b);
         const X16 xq = load_x(x[t].q[kQuad ? 0 : 1], (8 * b + g) / kGroupBlocks);
-        if constexpr (kQuad) {
-          acc[t] = fma(to_float(dot_group(zero_i(), q, xq)), scales.quad(g), acc[t]);
-        } else {
-          acc[t] = fma(to_float(dot_half(zero_i(), q.v, xq.v)), scales.pair(g), acc[t]);
-          acc[t] = fma(to_float(dot_half(zero_i(), q.v + 2, xq.v + 2)), scales.pair(g + 1), acc[t]);
+        for (int r = 0; r < R; ++r) {
+          const Scales<Fmt> scales(s[r], x[t].d + 8 * b);
+          if constexpr (kQuad) {
+            acc[r][t] = fma(to_float(dot_group(zero_i(), q[r], xq)), scales.quad(g), acc[r][t]);
+          } else {
+            acc[r][t] = fma(to_float(dot_half(zero_i(), q[r].v, xq.v)), scales.pair(g), acc[r][t]);
+            acc[r][t] = fma(to_float(dot_half(zero_i(), q[r].v + 2, xq.v + 2)), scales.pair(g + 1), acc[r][t]);
+          }
         }
       }
     }
   }
 }
 
+// One activation row: a weight row at a time, as one stream of memory. More: two, which share what is loaded of the activations.
 template <class Fmt, int T>
 void dot_rows(Bytes w, int64_t row_bytes, int64_t count, const XRow* x, int64_t cols, float (&out)[T][kOutRows]) {
+  constexpr int R = T > 1 && kWide ? 2 : 1;
   for (int64_t i = 0; i < count; i += 4) {
-    F acc[4][T];
-    for (int r = 0; r < 4; ++r) {
-      for (F& a : acc[r]) a = zero();
-      if (i + r >= count) continue;
-      const Bytes row = w + (i + r) * row_bytes;
-      if constexpr (Fmt::kElements == 32)
-        dot_small<Fmt, T>(row, x, cols / 32, acc[r]);
-      else
-        dot_super<Fmt, T>(row, x, cols / 256, acc[r]);
+    F sums[4][T];
+    for (int r = 0; r < 4; r += R) {
+      F acc[R][T];
+      Bytes row[R];
+      for (int k = 0; k < R; ++k) {
+        row[k] = w + smaller(i + r + k, count - 1) * row_bytes;
+        for (F& a : acc[k]) a = zero();
+      }
+      if (i + r < count) {
+        if constexpr (Fmt::kElements == 32) dot_small<Fmt>(row, x, cols / 32, acc);
+        else dot_super<Fmt>(row, x, cols / 256, acc);
+      }
+      for (int k = 0; k < R; ++k)
+        for (int t = 0; t < T; ++t) sums[r + k][t] = acc[k][t];
     }
-    for (int t = 0; t < T; ++t) _mm_storeu_ps(out[t] + i, sum4(acc[0][t], acc[1][t], acc[2][t], acc[3][t]));
+    for (int t = 0; t < T; ++t) _mm_storeu_ps(out[t] + i, sum4(sums[0][t], sums[1][t], sums[2][t], sums[3][t]));
   }
 }
 

@@ -68,7 +68,7 @@ void run_linear(const Primitives& p, const LinearArgs& a, Stream& s, bool one_or
   const int64_t T = a.x.rows;
   if (T == 0 || a.x.cols == 0) CHECK(T == 0);
   if (T == 0) return;
-  const bool few = one_order || T <= kFewRows;
+  const bool few = one_order || std::all_of(a.segments.begin(), a.segments.end(), [T](const auto& g) { return T <= few_rows(g.weight.dtype); });
   Forms forms;
   int64_t bytes = 0;
   for (const LinearSegment& g : a.segments) {
