@@ -387,6 +387,7 @@ struct NormGradArgs {
   const float* weight = nullptr;
   float eps = 1e-6f, weight_offset = 0.f;
   int64_t groups = 1;
+  bool whole_weight = false;
 };
 struct AttentionGradArgs {
   AttentionArgs forward;  // q, k, v as packed rows; out and lse as the forward wrote them
@@ -470,6 +471,13 @@ struct CombineRowsGradArgs {
   View dx_acc, dweights_acc;  // either may be absent
 };
 
+// Of the recurrences: recurrence_grad.h.
+struct CausalConvGradArgs;
+struct TimeStepGradArgs;
+struct LinearRecurrenceGradArgs;
+struct SelectiveScanGradArgs;
+struct WkvGradArgs;
+
 struct Kernels {
   const char* name;  // "ref", "avx2", "avx512", "cuda" …
   bool host_memory;  // pointers are the host's: weights are read where the file is mapped
@@ -527,6 +535,11 @@ struct Kernels {
   void (*adamw)(const AdamWArgs&, Stream&);
   void (*routing_grad)(const RoutingGradArgs&, Stream&);
   void (*combine_rows_grad)(const CombineRowsGradArgs&, Stream&);
+  void (*causal_conv_grad)(const CausalConvGradArgs&, Stream&);
+  void (*time_step_grad)(const TimeStepGradArgs&, Stream&);
+  void (*linear_recurrence_grad)(const LinearRecurrenceGradArgs&, Stream&);
+  void (*selective_scan_grad)(const SelectiveScanGradArgs&, Stream&);
+  void (*wkv_grad)(const WkvGradArgs&, Stream&);
 
   // Optional: packs a weight into this table's own layout, read by linear when WeightView::packed is set. pack_bytes gives
   // the size, 0 when this format is best read as stored.

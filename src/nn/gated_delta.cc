@@ -33,21 +33,21 @@ GatedDelta::GatedDelta(const Scope& s, const GatedDeltaSpec& spec)
 Tensor GatedDelta::forward(Ctx& cx, const Tensor& x) const {
   const std::vector<Tensor> in = in_.forward(cx, x);
   const Tensor &z = in[3], &b = in[4], &a = in[5];
-  const Tensor mixed = conv_.forward(cx, ops::side_by_side(std::span(in).first(3)), {state_, 0});
+  const Tensor mixed = conv_.forward(cx, ops::side_by_side(cx, std::span(in).first(3)), {state_, 0});
   const Tensor qkv = ops::act_mul(cx, mixed, {}, spec_.act);
   const int64_t keys = spec_.key_heads * spec_.key_dim;
   // A vector of length 1 is one of root mean square 1 over sqrt(dk): for q that is within the recurrence's scale.
   constexpr double kEps = 1e-6;
   const auto dk = static_cast<float>(spec_.key_dim);
   const ops::NormParam unit{.eps = static_cast<float>(kEps / dk)};
-  Tensor q = ops::norm(cx, qkv.columns(0, keys), unit, spec_.key_heads);
-  Tensor k = ops::scale(cx, ops::norm(cx, qkv.columns(keys, keys), unit, spec_.key_heads), 1 / std::sqrt(dk));
+  Tensor q = ops::norm(cx, ops::columns(cx, qkv, 0, keys), unit, spec_.key_heads);
+  Tensor k = ops::scale(cx, ops::norm(cx, ops::columns(cx, qkv, keys, keys), unit, spec_.key_heads), 1 / std::sqrt(dk));
   if (spec_.tiled) {
     q = ops::repeat(cx, q, spec_.heads / spec_.key_heads);
     k = ops::repeat(cx, k, spec_.heads / spec_.key_heads);
   }
   const ops::TimeSteps steps = ops::time_steps(cx, a, *dt_bias_, *a_log_, 0, std::numeric_limits<float>::max());
-  const Tensor y = ops::linear_recurrence(cx, q, k, qkv.columns(2 * keys, spec_.heads * spec_.value_dim), steps.log_decay,
+  const Tensor y = ops::linear_recurrence(cx, q, k, ops::columns(cx, qkv, 2 * keys, spec_.heads * spec_.value_dim), steps.log_decay,
                                           ops::act_mul(cx, b, {}, Activation::kSigmoid),
                                           {.heads = spec_.heads, .key_heads = spec_.tiled ? spec_.heads : spec_.key_heads, .scale = 1 / dk, .delta = true,
                                            .kept = {state_, conv_.kept()}});

@@ -1,6 +1,8 @@
 // Mamba, Mamba2: see mamba.h.
 #include "nn/mamba.h"
 
+#include <algorithm>
+
 namespace transom::nn {
 namespace {
 
@@ -33,17 +35,17 @@ Mamba::Mamba(const Scope& s, const MambaSpec& spec)
 
 Tensor Mamba::forward(Ctx& cx, const Tensor& x) const {
   const Tensor in = in_.forward(cx, x);
-  const Tensor mixed = ops::act_mul(cx, conv_.forward(cx, in.columns(0, spec_.inner), {state_, 0}), {}, spec_.act);
+  const Tensor mixed = ops::act_mul(cx, conv_.forward(cx, ops::columns(cx, in, 0, spec_.inner), {state_, 0}), {}, spec_.act);
   const Tensor parts = parts_.forward(cx, mixed);
-  Tensor time = parts.columns(0, spec_.time_rank), b = parts.columns(spec_.time_rank, spec_.state);
-  Tensor c = parts.columns(spec_.time_rank + spec_.state, spec_.state);
+  Tensor time = ops::columns(cx, parts, 0, spec_.time_rank), b = ops::columns(cx, parts, spec_.time_rank, spec_.state);
+  Tensor c = ops::columns(cx, parts, spec_.time_rank + spec_.state, spec_.state);
   if (time_norm_) {
     time = time_norm_->forward(cx, time);
     b = b_norm_->forward(cx, b);
     c = c_norm_->forward(cx, c);
   }
   const Tensor y = ops::selective_scan(cx, mixed, time_.forward(cx, time), b, c, {a_log_, skip_, {state_, conv_.kept()}});
-  return out_.forward(cx, ops::act_mul(cx, in.columns(spec_.inner, spec_.inner), y, spec_.act));
+  return out_.forward(cx, ops::act_mul(cx, ops::columns(cx, in, spec_.inner, spec_.inner), y, spec_.act));
 }
 
 Mamba2::Mamba2(const Scope& s, const Mamba2Spec& spec)
@@ -62,19 +64,25 @@ Mamba2::Mamba2(const Scope& s, const Mamba2Spec& spec)
   norm_.emplace(s / "norm", norm);
 }
 
+Tensor Mamba2::scaled(Ctx& cx, const Tensor& in) const {
+  const std::array<double, 5>& by = spec_.scales;
+  if (std::all_of(by.begin(), by.end(), [](double s) { return s == 1; })) return in;
+  const int64_t inner = spec_.heads * spec_.head_dim, keys = spec_.groups * spec_.state;
+  const std::array<int64_t, 5> sizes = {inner, inner, keys, keys, spec_.heads};
+  std::array<ops::ScaledPart, 5> parts;
+  for (size_t i = 0; i < parts.size(); ++i) parts[i] = {sizes[i], static_cast<float>(by[i])};
+  return ops::scale_parts(cx, in, parts);
+}
+
 Tensor Mamba2::forward(Ctx& cx, const Tensor& x) const {
   const int64_t inner = spec_.heads * spec_.head_dim, keys = spec_.groups * spec_.state;
-  const Tensor in = in_.forward(cx, x);
-  const std::array<int64_t, 5> sizes = {inner, inner, keys, keys, spec_.heads};
-  int64_t at = 0;
-  for (size_t i = 0; i < sizes.size(); at += sizes[i++])
-    if (spec_.scales[i] != 1) ops::scale(cx, in.columns(at, sizes[i]), static_cast<float>(spec_.scales[i]));
-  const Tensor z = in.columns(0, inner), t = in.columns(2 * inner + 2 * keys, spec_.heads);
-  const Tensor mixed = ops::act_mul(cx, conv_.forward(cx, in.columns(inner, inner + 2 * keys), {state_, 0}), {}, spec_.act);
+  const Tensor in = scaled(cx, in_.forward(cx, x));
+  const Tensor z = ops::columns(cx, in, 0, inner), t = ops::columns(cx, in, 2 * inner + 2 * keys, spec_.heads);
+  const Tensor mixed = ops::act_mul(cx, conv_.forward(cx, ops::columns(cx, in, inner, inner + 2 * keys), {state_, 0}), {}, spec_.act);
   const ops::TimeSteps steps = ops::time_steps(cx, t, *dt_bias_, *a_log_, static_cast<float>(spec_.time_least),
                                                static_cast<float>(spec_.time_most));
-  const Tensor b = mixed.columns(inner, keys), c = mixed.columns(inner + keys, keys);
-  const Tensor y = ops::linear_recurrence(cx, c, b, mixed.columns(0, inner), steps.log_decay, steps.dt,
+  const Tensor b = ops::columns(cx, mixed, inner, keys), c = ops::columns(cx, mixed, inner + keys, keys);
+  const Tensor y = ops::linear_recurrence(cx, c, b, ops::columns(cx, mixed, 0, inner), steps.log_decay, steps.dt,
                                           {.heads = spec_.heads, .key_heads = spec_.groups, .skip = skip_,
                                            .kept = {state_, conv_.kept()}});
   const bool first = norm_ && spec_.gate_last;

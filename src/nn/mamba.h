@@ -53,6 +53,8 @@ class Mamba2 final : public Layer {
   Tensor forward(Ctx& cx, const Tensor& x) const override;
 
  private:
+  Tensor scaled(Ctx& cx, const Tensor& in) const;
+
   Mamba2Spec spec_;
   Linear in_;
   CausalConv conv_;

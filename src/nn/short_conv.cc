@@ -14,7 +14,7 @@ ShortConv::ShortConv(const Scope& s, const ShortConvSpec& spec)
 
 Tensor ShortConv::forward(Ctx& cx, const Tensor& x) const {
   const Tensor in = in_.forward(cx, x);
-  const Tensor b = in.columns(0, hidden_), c = in.columns(hidden_, hidden_), v = in.columns(2 * hidden_, hidden_);
+  const Tensor b = ops::columns(cx, in, 0, hidden_), c = ops::columns(cx, in, hidden_, hidden_), v = ops::columns(cx, in, 2 * hidden_, hidden_);
   const Tensor mixed = conv_.forward(cx, ops::act_mul(cx, b, v, Activation::kIdentity), {state_, 0});
   return out_.forward(cx, ops::act_mul(cx, c, mixed, Activation::kIdentity));
 }

@@ -115,11 +115,31 @@ Tensor scale(Ctx& cx, const Tensor& x, float factor) {
   return y;
 }
 
+Tensor scale_parts(Ctx& cx, const Tensor& x, std::span<const ScaledPart> parts) {
+  Tensor y = cx.tape ? cx.arena.tensor(x.dtype(), x.rows(), x.cols()) : x;
+  // to = factor * from [+ to], part by part
+  const auto spread = [parts = std::vector<ScaledPart>(parts.begin(), parts.end())](Ctx& cx, const View& from, const View& to, float b) {
+    const Tensor x{.view = from, .owner = {}}, y{.view = to, .owner = {}};
+    int64_t at = 0;
+    for (const ScaledPart& p : parts) {
+      cx.kernels.axpby({.x = x.columns(at, p.columns).view, .y = y.columns(at, p.columns).view, .a = p.factor, .b = b}, cx.stream);
+      at += p.columns;
+    }
+    CHECK(at == x.cols());
+  };
+  spread(cx, x.view, y.view, 0.f);
+  if (!cx.tape) return y;
+  cx.tape->track(y);
+  cx.tape->record([x, y, spread](Ctx& cx) {
+    if (cx.tape->has_grad(y)) spread(cx, cx.tape->grad(cx, y), cx.tape->grad(cx, x), 1.f);
+  });
+  return y;
+}
+
 Tensor columns(Ctx& cx, const Tensor& x, int64_t begin, int64_t count) {
-  const Tensor part = x.columns(begin, count);
-  if (!cx.tape) return part;
-  Tensor y = cx.arena.tensor(x.dtype(), x.rows(), count);
-  cx.kernels.axpby({.x = part.view, .y = y.view}, cx.stream);
+  Tensor y = x.columns(begin, count);
+  if (!cx.tape) return y;
+  y.node = -1;
   cx.tape->track(y);
   cx.tape->record([x, y, begin, count](Ctx& cx) {
     if (!cx.tape->has_grad(y) || x.node < 0) return;

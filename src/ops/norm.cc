@@ -14,7 +14,6 @@ void run(Ctx& cx, const NormParam& p, NormArgs a) {
   a.eps = p.eps;
   a.weight_offset = p.weight_offset;
   a.whole_weight = a.groups > 1 && p.weight && p.weight->cols == a.x.cols;
-  CHECK(!a.whole_weight || !cx.tape);  // its gradient is not there: mixers with it cannot be trained anyway
   (p.kind == Norm::kRms ? cx.kernels.rms_norm : cx.kernels.layer_norm)(a, cx.stream);
 }
 
@@ -31,6 +30,7 @@ void record(Ctx& cx, const Tensor& s, const Tensor& y, const NormParam& p, int64
     g.eps = p.eps;
     g.weight_offset = p.weight_offset;
     g.groups = groups;
+    g.whole_weight = groups > 1 && p.weight && p.weight->cols == s.cols();
     const bool rms = p.kind == Norm::kRms;
     require(cx, rms ? cx.kernels.rms_norm_grad : cx.kernels.layer_norm_grad, rms ? "rms_norm_grad" : "layer_norm_grad")(
         g, cx.stream);

@@ -46,6 +46,12 @@ Tensor add(Ctx& cx, const Tensor& x, const Tensor& pending, float scale = 1.f);
 
 // factor * x; without a tape written over x.
 Tensor scale(Ctx& cx, const Tensor& x, float factor);
+// All columns of x in parts, each times its factor; without a tape written over x.
+struct ScaledPart {
+  int64_t columns;
+  float factor;
+};
+Tensor scale_parts(Ctx& cx, const Tensor& x, std::span<const ScaledPart> parts);
 
 // Rotates heads of x, from each one's column `first` on, in place by the step's tables (also on a tape: no op needs the unrotated
 // value).
@@ -92,7 +98,7 @@ struct LatentAttentionParam {
 // own, whole texts are expanded to keys and values; steps that go on from earlier ones are absorbed: the queries and the results
 // go through `expand` instead, and only the latents are read.
 Tensor latent_attention(Ctx& cx, const Tensor& q, const Tensor& latent, const Tensor& rope, const LatentAttentionParam& p);
-// Columns [begin, begin + count) of x: its own memory, or on a tape a copy.
+// Columns [begin, begin + count) of x, in its own memory; on a tape their gradient is added to x's.
 Tensor columns(Ctx& cx, const Tensor& x, int64_t begin, int64_t count);
 // q [T, H*hd] over the sources of its sequences; k and v are of the sources that begin in this step (cx.source), absent when
 // none does. With state: writes them, then attends over what is kept of each sequence's source.
@@ -146,7 +152,7 @@ Tensor combine(Ctx& cx, const Tensor& x, const Routing& r);
 Tensor scale_rows(Ctx& cx, const Tensor& x, const Tensor& factors);
 
 // Recurrences over a sequence's rows (kernels.h). What is kept of a sequence: the numbers from `begin` on in the layer's
-// `state`; -1: sequences begin anew with every step, and nothing is kept. They have no gradient: a tape is Error{kUnsupported}.
+// `state`; -1, or without states (training): sequences begin anew with every step, and nothing is kept.
 struct Kept {
   int32_t state = -1;
   int64_t begin = 0;
@@ -178,8 +184,8 @@ Tensor selective_scan(Ctx& cx, const Tensor& x, const Tensor& dt, const Tensor& 
 Tensor wkv(Ctx& cx, const Tensor& k, const Tensor& v, const Param& decay, const Param& first, const Kept& kept);
 // mix[c] * x[t, c] + (1 - mix[c]) * x[t - 1, c]; keeps C numbers.
 Tensor token_shift(Ctx& cx, const Tensor& x, const Param& mix, const Kept& kept);
-// The columns of tensors that linear() laid side by side, as one.
-Tensor side_by_side(std::span<const Tensor> parts);
+// The columns of tensors that linear() laid side by side, as one, in their own memory.
+Tensor side_by_side(Ctx& cx, std::span<const Tensor> parts);
 // The columns `times` times over, side by side.
 Tensor repeat(Ctx& cx, const Tensor& x, int64_t times);
 

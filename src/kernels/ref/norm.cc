@@ -53,28 +53,29 @@ void norm(const NormArgs& a, Stream& stream, bool centred) {
 // With n_i = (s_i - mean) * rstd and g_i = dy_i * w_i: ds = rstd * (g - [mean(g)] - n * mean(g n)).
 void norm_grad(const NormGradArgs& a, bool centred) {
   const int64_t d = a.s.cols / a.groups;
-  std::vector<double> s(d), dw(d, 0.0), db(d, 0.0);
+  std::vector<double> s(d), dw(a.whole_weight ? a.s.cols : d, 0.0), db(dw);
   for (int64_t t = 0; t < a.s.rows; ++t)
     for (int64_t g = 0; g < a.groups; ++g) {
+      const int64_t first = a.whole_weight ? g * d : 0;
+      const auto weight = [&](int64_t i) { return a.weight ? double{a.weight[first + i]} + a.weight_offset : 1.0; };
       for (int64_t i = 0; i < d; ++i) s[i] = load(a.s, t, g * d + i);
       const Moments m = moments(s.data(), d, a.eps, centred);
       double mean_g = 0, mean_gn = 0;
       for (int64_t i = 0; i < d; ++i) {
         const double dy = load(a.dy, t, g * d + i), n = (s[i] - m.mean) * m.rstd;
-        const double w = a.weight ? double{a.weight[i]} + a.weight_offset : 1.0;
-        mean_g += dy * w / static_cast<double>(d);
-        mean_gn += dy * w * n / static_cast<double>(d);
-        dw[i] += dy * n;
-        db[i] += dy;
+        mean_g += dy * weight(i) / static_cast<double>(d);
+        mean_gn += dy * weight(i) * n / static_cast<double>(d);
+        dw[first + i] += dy * n;
+        db[first + i] += dy;
       }
       if (!centred) mean_g = 0;
       if (a.ds_acc)
         for (int64_t i = 0; i < d; ++i) {
-          const double w = a.weight ? double{a.weight[i]} + a.weight_offset : 1.0, n = (s[i] - m.mean) * m.rstd;
-          accumulate(a.ds_acc, t, g * d + i, m.rstd * (load(a.dy, t, g * d + i) * w - mean_g - n * mean_gn));
+          const double n = (s[i] - m.mean) * m.rstd;
+          accumulate(a.ds_acc, t, g * d + i, m.rstd * (load(a.dy, t, g * d + i) * weight(i) - mean_g - n * mean_gn));
         }
     }
-  for (int64_t i = 0; i < d; ++i) {
+  for (size_t i = 0; i < dw.size(); ++i) {
     if (a.dw_acc) a.dw_acc[i] += static_cast<float>(dw[i]);
     if (a.db_acc) a.db_acc[i] += static_cast<float>(db[i]);
   }

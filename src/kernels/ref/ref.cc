@@ -71,6 +71,11 @@ const Kernels& ref_kernels() {
       .adamw = ref::adamw,
       .routing_grad = ref::routing_grad,
       .combine_rows_grad = ref::combine_rows_grad,
+      .causal_conv_grad = ref::causal_conv_grad,
+      .time_step_grad = ref::time_step_grad,
+      .linear_recurrence_grad = ref::linear_recurrence_grad,
+      .selective_scan_grad = ref::selective_scan_grad,
+      .wkv_grad = ref::wkv_grad,
       .pack_bytes = nullptr,
       .pack = nullptr,
   };

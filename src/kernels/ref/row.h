@@ -84,6 +84,11 @@ void cross_entropy(const CrossEntropyArgs&, Stream&);
 void adamw(const AdamWArgs&, Stream&);
 void routing_grad(const RoutingGradArgs&, Stream&);
 void combine_rows_grad(const CombineRowsGradArgs&, Stream&);
+void causal_conv_grad(const CausalConvGradArgs&, Stream&);
+void time_step_grad(const TimeStepGradArgs&, Stream&);
+void linear_recurrence_grad(const LinearRecurrenceGradArgs&, Stream&);
+void selective_scan_grad(const SelectiveScanGradArgs&, Stream&);
+void wkv_grad(const WkvGradArgs&, Stream&);
 
 // The parts of routing: one row's experts and weights; all pairs by expert. Also the CPU tables'.
 void route_row(const RoutingArgs&, int64_t t);
