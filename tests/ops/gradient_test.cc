@@ -237,9 +237,10 @@ TEST_F(Gradient, Views) {
     Tensor out[2];
     ops::linear(cx, in[0], p, out);
     const Tensor all = ops::side_by_side(cx, out);
-    const Tensor x = ops::columns(cx, all, 1, 4), y = ops::columns(cx, all, 3, 4), z = ops::scale(cx, out[0], 0.3f);
+    const Tensor x = ops::repeat(cx, ops::columns(cx, all, 1, 4), 1), y = ops::columns(cx, all, 3, 4);  // x: act_mul may write over it
+    const Tensor z = ops::columns(cx, ops::repeat(cx, out[0], 2), 1, 4);
     ops::columns(cx, all, 7, 1);
-    return ops::add(cx, ops::act_mul(cx, x, y, Activation::kTanh), ops::columns(cx, ops::repeat(cx, z, 2), 1, 4), 0.5f);
+    return ops::add(cx, ops::act_mul(cx, x, y, Activation::kTanh), z, 0.5f);
   }, {random(3, 4)}, {&a, &b});
   static constexpr ops::ScaledPart kParts[] = {{2, 0.5f}, {1, -3.f}, {3, 1.f}};
   check([&](Ctx& cx, const Inputs& in) { return ops::scale_parts(cx, in[0], kParts); }, {random(3, 6)});
