@@ -2,6 +2,7 @@
 // our CMake. Prints one JSON object with the fields of `transom bench --json`.
 //   llamacpp bench MODEL.gguf PP TG BATCH PROMPT ROUNDS THREADS     random tokens, as llama-bench does; round 0 warms up
 //   llamacpp first-token MODEL.gguf PROMPT THREADS           load, tokenize, one greedy token: for whole-process timing
+//   llamacpp logits MODEL.gguf OUT.f32 VOCAB ID...           logits after each id, in floats throughout: for bench/check_logits_llamacpp
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "gguf.h"
 #include "llama.h"
 
 namespace {
@@ -32,13 +34,38 @@ struct Session {
   double load_s = 0;
 };
 
-Session open_session(const char* path, int n_ctx, int sequences, int threads) {
+// What our fixtures' files leave out: a vocabulary, of which llama.cpp wants the size, and an eps that Qwen 1's config need not name.
+std::vector<llama_model_kv_override> missing_keys(const char* path, int vocab) {
+  const gguf_context* file = gguf_init_from_file(path, {.no_alloc = true, .ctx = nullptr});
+  const int64_t arch = file ? gguf_find_key(file, "general.architecture") : -1;
+  if (arch < 0) die("expected a GGUF file with an architecture");
+  const std::string prefix = gguf_get_val_str(file, arch);
+  std::vector<llama_model_kv_override> keys;
+  const auto add = [&](const std::string& key, llama_model_kv_override o) {
+    if (gguf_find_key(file, key.c_str()) >= 0) return;
+    std::snprintf(o.key, sizeof o.key, "%s", key.c_str());
+    keys.push_back(o);
+  };
+  llama_model_kv_override none{.tag = LLAMA_KV_OVERRIDE_TYPE_STR, .key = {}, .val_i64 = 0};
+  std::snprintf(none.val_str, sizeof none.val_str, "none");
+  add("tokenizer.ggml.model", none);
+  add(prefix + ".vocab_size", {.tag = LLAMA_KV_OVERRIDE_TYPE_INT, .key = {}, .val_i64 = vocab});
+  if (prefix == "qwen") add(prefix + ".attention.layer_norm_rms_epsilon", {.tag = LLAMA_KV_OVERRIDE_TYPE_FLOAT, .key = {}, .val_f64 = 1e-6});
+  keys.push_back({});
+  return keys;
+}
+
+// vocab > 0: floats throughout, and a file without a vocabulary of that size.
+Session open_session(const char* path, int n_ctx, int sequences, int threads, int vocab = 0) {
   llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
   ggml_backend_load_all();
   llama_backend_init();
   Session s;
   const double start = now();
-  s.model = llama_model_load_from_file(path, llama_model_default_params());
+  llama_model_params how = llama_model_default_params();
+  const std::vector<llama_model_kv_override> keys = vocab ? missing_keys(path, vocab) : std::vector<llama_model_kv_override>();
+  if (vocab) how.kv_overrides = keys.data();
+  s.model = llama_model_load_from_file(path, how);
   if (!s.model) die("cannot load the model");
   s.load_s = now() - start;
   llama_context_params params = llama_context_default_params();
@@ -47,6 +74,11 @@ Session open_session(const char* path, int n_ctx, int sequences, int threads) {
   params.n_ubatch = 512;
   params.n_seq_max = static_cast<uint32_t>(sequences);
   params.n_threads = params.n_threads_batch = threads;
+  if (vocab) {
+    params.type_k = params.type_v = GGML_TYPE_F32;
+    params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+    params.swa_full = true;
+  }
   s.context = llama_init_from_model(s.model, params);
   if (!s.context) die("cannot make a context");
   return s;
@@ -138,6 +170,18 @@ int run_first_token(const char* path, const char* prompt, int threads) {
   std::_Exit(0);  // as a program does that is in a hurry: the system takes the memory back
 }
 
+int run_logits(const char* path, const char* out, int vocab, char** ids, int count) {
+  const Session s = open_session(path, std::max(256, count), 1, 1, vocab);
+  std::vector<Row> rows;
+  for (int i = 0; i < count; ++i) rows.push_back({std::atoi(ids[i]), i, 0});
+  decode(s, rows, true);
+  std::FILE* f = std::fopen(out, "wb");
+  if (!f) die("cannot write the logits");
+  for (int i = 0; i < count; ++i) std::fwrite(llama_get_logits_ith(s.context, i), sizeof(float), static_cast<size_t>(vocab), f);
+  std::fclose(f);
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -145,5 +189,6 @@ int main(int argc, char** argv) {
   if (mode == "bench" && argc == 9)
     return run_bench(argv[2], std::atoi(argv[3]), std::atoi(argv[4]), std::atoi(argv[5]), std::atoi(argv[6]), std::atoi(argv[7]), std::atoi(argv[8]));
   if (mode == "first-token" && argc == 5) return run_first_token(argv[2], argv[3], std::atoi(argv[4]));
+  if (mode == "logits" && argc > 5) return run_logits(argv[2], argv[3], std::atoi(argv[4]), argv + 5, argc - 5);
   die("see the top of bench/peers/llamacpp.cc for its arguments");
 }
