@@ -220,12 +220,6 @@ void load_values(Tile& t, int64_t j, int64_t lo, int64_t hi) {
 }
 
 #if defined(__AVX512BF16__)
-TRANSOM_INLINE F dot_pairs(F acc, I a, I b) {
-  __m512bh x, y;
-  memcpy(&x, &a, sizeof x);
-  memcpy(&y, &b, sizeof y);
-  return _mm512_dpbf16_ps(acc, x, y);
-}
 template <int M>
 TRANSOM_INLINE void score_pairs(Tile& t, int64_t r) {
   const int64_t pairs = t.head_dim / 2;
@@ -271,25 +265,6 @@ TRANSOM_INLINE void score_rows(Tile& t, int64_t r) {
     for (int m = 0; m < M; ++m)
       for (int v = 0; v < 4; ++v) storeu(t.p + (r + m) * kKeys + i + v * kLanes, acc[m][v]);
   }
-}
-
-// The sums of kLanes vectors.
-TRANSOM_INLINE F sum_each(const F (&v)[kLanes]) {
-#if defined(__AVX512F__)
-  F a[8], b[4];
-  for (int i = 0; i < 8; ++i) a[i] = _mm512_unpacklo_ps(v[2 * i], v[2 * i + 1]) + _mm512_unpackhi_ps(v[2 * i], v[2 * i + 1]);
-  const auto pairs = [](F x, F y, auto part) {
-    return _mm512_castpd_ps(decltype(part)::value ? _mm512_unpackhi_pd(_mm512_castps_pd(x), _mm512_castps_pd(y))
-                                                  : _mm512_unpacklo_pd(_mm512_castps_pd(x), _mm512_castps_pd(y)));
-  };
-  for (int i = 0; i < 4; ++i) b[i] = pairs(a[2 * i], a[2 * i + 1], Count<0>()) + pairs(a[2 * i], a[2 * i + 1], Count<1>());
-  // b[i] holds, in each quarter, that quarter's sums of v[4 i] .. v[4 i + 3].
-  const F c = _mm512_shuffle_f32x4(b[0], b[1], 0x44) + _mm512_shuffle_f32x4(b[0], b[1], 0xee);
-  const F d = _mm512_shuffle_f32x4(b[2], b[3], 0x44) + _mm512_shuffle_f32x4(b[2], b[3], 0xee);
-  return _mm512_shuffle_f32x4(c, d, 0x88) + _mm512_shuffle_f32x4(c, d, 0xdd);
-#else
-  return _mm256_set_m128(sum4(v[4], v[5], v[6], v[7]), sum4(v[0], v[1], v[2], v[3]));
-#endif
 }
 
 // p[row][key] for all rows of a tile that has few: each product is summed across a vector, of keys as they are stored.

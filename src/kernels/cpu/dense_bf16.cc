@@ -1,5 +1,4 @@
-// The blocked product in bfloat16 (vdpbf16ps: pairs of products added in float, denormals taken as zero), for weights of
-// any type but F32, decoded to bfloat16 a panel at a time.
+// Products in bfloat16 (vdpbf16ps), for weights of any type but F32, decoded to bfloat16 a panel, or some rows, at a time.
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/panel_bf16.h"
 
@@ -14,36 +13,93 @@ struct DenseBF16 : PanelBF16 {
     const uint16_t* rows[M];
     for (int i = 0; i < M; ++i) rows[i] = x.bf16 + (t + i) * x.bf16_stride + k0;
     for (int64_t k = 0; k < depth; k += 2) {
-      const __m512bh w0 = as_bf16(load_i(panel + k * kPanel)), w1 = as_bf16(load_i(panel + k * kPanel + 2 * kLanes));
+      const I w0 = load_i(panel + k * kPanel), w1 = load_i(panel + k * kPanel + 2 * kLanes);
       for (int i = 0; i < M; ++i) {
         int32_t pair;
         memcpy(&pair, rows[i] + k, 4);
-        const __m512bh v = as_bf16(set1_i32(pair));
-        acc[i][0] = _mm512_dpbf16_ps(acc[i][0], v, w0);
-        acc[i][1] = _mm512_dpbf16_ps(acc[i][1], v, w1);
+        const I v = set1_i32(pair);
+        acc[i][0] = dot_pairs(acc[i][0], v, w0);
+        acc[i][1] = dot_pairs(acc[i][1], v, w1);
       }
     }
-  }
-  TRANSOM_INLINE static __m512bh as_bf16(I v) {
-    __m512bh h;
-    memcpy(&h, &v, sizeof h);
-    return h;
   }
   static void run(const LinearX& x, int64_t t0, int64_t t1, int64_t k0, int64_t depth, const uint16_t* panel, float* sums) {
     multiply_tiles<DenseBF16, kTile>(x, t0, t1, k0, depth, panel, sums);
   }
 };
 
+// Some activation rows: too many for the kernel of few, too few to be worth transposing weights for. Four weight rows at a time, decoded if
+// they are not bfloat16, meet four activation rows; each product is summed across a vector at its end.
+constexpr int64_t kSomeRows = 48, kAhead = 1024;
+constexpr int kStreams = 4;
+
+template <int T>
+TRANSOM_INLINE void dot_some(const std::byte* const (&w)[kStreams], int64_t cols, const LinearX& x, int64_t t0, bool ahead, float* out, int64_t stride,
+                             int64_t each) {
+  F acc[kLanes];
+  for (F& a : acc) a = zero();
+  const uint16_t* rows[T];
+  for (int t = 0; t < T; ++t) rows[t] = x.bf16 + (t0 + t) * x.bf16_stride;
+  int64_t k = 0;
+  for (; k + 32 <= cols; k += 32) {
+    I v[kStreams];
+    for (int r = 0; r < kStreams; ++r) v[r] = load_i(w[r] + 2 * k);
+    if (ahead)
+      for (int r = 0; r < kStreams; ++r) _mm_prefetch(reinterpret_cast<const char*>(w[r] + 2 * k + kAhead), _MM_HINT_T0);
+    for (int t = 0; t < T; ++t) {
+      const I xv = load_i(rows[t] + k);
+      for (int r = 0; r < kStreams; ++r) acc[t * kStreams + r] = dot_pairs(acc[t * kStreams + r], v[r], xv);
+    }
+  }
+  if (k < cols)
+    for (int t = 0; t < T; ++t)
+      for (int r = 0; r < kStreams; ++r) acc[t * kStreams + r] = dot_pairs(acc[t * kStreams + r], load_pairs(w[r], k, cols), load_i(rows[t] + k));
+  alignas(64) float sums[kLanes];
+  storeu(sums, sum_each(acc));
+  for (int t = 0; t < T; ++t)
+    for (int r = 0; r < kStreams; ++r) out[(t0 + t) * stride + r * each] = sums[t * kStreams + r];
+}
+
+size_t some_scratch(int64_t cols) { return static_cast<size_t>((cols + 31) / 32 * 32) * (kStreams * sizeof(uint16_t) + sizeof(float)); }
+
+void gemm_some(const LinearTile& g) {
+  const WeightView& w = *g.weight;
+  const bool stored = w.dtype == DType::kBF16;
+  const int64_t padded = (w.cols + 31) / 32 * 32;
+  auto* decoded = reinterpret_cast<uint16_t*>(g.scratch);
+  float* tmp = reinterpret_cast<float*>(decoded + kStreams * padded);
+  LinearX x = *g.x;
+  x.bf16 += g.t0 * x.bf16_stride;
+  const int64_t rows = g.t1 - g.t0;
+  for (int64_t n0 = g.n0; n0 < g.n1; n0 += kOutRows) {
+    const int64_t count = smaller(kOutRows, g.n1 - n0), each = (count + kStreams - 1) / kStreams;
+    float out[kSomeRows][kOutRows + kStreams];  // the last stream may end before the others
+    for (int64_t i = 0; i < each; ++i) {
+      const std::byte* row[kStreams];
+      for (int r = 0; r < kStreams; ++r) {
+        const int64_t n = n0 + smaller(r * each + i, count - 1);
+        row[r] = stored ? w.data + n * w.row_bytes : reinterpret_cast<const std::byte*>(decoded + r * padded);
+        if (!stored) decode_bf16(w, n, 0, w.cols, tmp, decoded + r * padded);
+      }
+      by_fours(0, rows, [&](int64_t t, auto n) {
+        dot_some<decltype(n)::value>(row, stored ? w.cols : padded, x, t, stored && t == 0, out[0] + i, kOutRows + kStreams, each);
+      });
+    }
+    for (int64_t t = 0; t < rows; ++t) finish_row(g.out, g.t0 + t, n0, count, out[t]);
+  }
+}
+
 void gemm(const LinearTile& g) {
-  if (bf16_form(g.weight->dtype) == Form::kBF16) return gemm_panel<DenseBF16>(g);
-  avx512_primitives().gemm(g);
+  if (bf16_form(g.weight->dtype) != Form::kBF16) return avx512_primitives().gemm(g);
+  g.t1 - g.t0 <= kSomeRows ? gemm_some(g) : gemm_panel<DenseBF16>(g);
 }
 
 int64_t panels(DType t, int64_t cols) {
   return bf16_form(t) == Form::kBF16 ? panels_at_once<DenseBF16>(cols) : avx512_primitives().panels(t, cols);
 }
 size_t linear_scratch(int64_t cols) {
-  return static_cast<size_t>(larger(static_cast<int64_t>(avx512_primitives().linear_scratch(cols)), gemm_scratch<DenseBF16>(cols)));
+  const size_t panels = gemm_scratch<DenseBF16>(cols), some = some_scratch(cols), floats = avx512_primitives().linear_scratch(cols);
+  return floats > panels ? (floats > some ? floats : some) : panels > some ? panels : some;
 }
 
 }  // namespace

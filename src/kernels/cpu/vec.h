@@ -158,6 +158,32 @@ TRANSOM_INLINE __m128 sum4(F a, F b, F c, F d) {
   };
   return _mm_hadd_ps(_mm_hadd_ps(quarter(a), quarter(b)), _mm_hadd_ps(quarter(c), quarter(d)));
 }
+// The sums of kLanes vectors.
+TRANSOM_INLINE F sum_each(const F (&v)[kLanes]) {
+#if defined(__AVX512F__)
+  F a[8], b[4];
+  for (int i = 0; i < 8; ++i) a[i] = _mm512_unpacklo_ps(v[2 * i], v[2 * i + 1]) + _mm512_unpackhi_ps(v[2 * i], v[2 * i + 1]);
+  for (int i = 0; i < 4; ++i) {
+    const __m512d x = _mm512_castps_pd(a[2 * i]), y = _mm512_castps_pd(a[2 * i + 1]);
+    b[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(x, y)) + _mm512_castpd_ps(_mm512_unpackhi_pd(x, y));
+  }
+  // b[i] holds, in each quarter, that quarter's sums of v[4 i] .. v[4 i + 3].
+  const F c = _mm512_shuffle_f32x4(b[0], b[1], 0x44) + _mm512_shuffle_f32x4(b[0], b[1], 0xee);
+  const F d = _mm512_shuffle_f32x4(b[2], b[3], 0x44) + _mm512_shuffle_f32x4(b[2], b[3], 0xee);
+  return _mm512_shuffle_f32x4(c, d, 0x88) + _mm512_shuffle_f32x4(c, d, 0xdd);
+#else
+  return _mm256_set_m128(sum4(v[4], v[5], v[6], v[7]), sum4(v[0], v[1], v[2], v[3]));
+#endif
+}
+#if defined(__AVX512BF16__)
+// acc + the products of pairs of bfloat16, both added in float; denormals are taken as zero.
+TRANSOM_INLINE F dot_pairs(F acc, I a, I b) {
+  __m512bh x, y;
+  memcpy(&x, &a, sizeof x);
+  memcpy(&y, &b, sizeof y);
+  return _mm512_dpbf16_ps(acc, x, y);
+}
+#endif
 TRANSOM_INLINE float sum(F a) { return _mm_cvtss_f32(sum4(a, a, a, a)); }
 TRANSOM_INLINE float largest(F v) {
 #if defined(__AVX512F__)
