@@ -115,7 +115,7 @@ struct DenseF32 {
     }
   }
   template <int M>
-  TRANSOM_INLINE static void multiply(const LinearX& x, int64_t t, int64_t k0, int64_t depth, const float* panel, F (&acc)[M][2]) {
+  TRANSOM_INLINE static void multiply(const LinearX& x, int64_t t, int64_t k0, int64_t depth, const float* panel, F (&acc)[M][2], Soon) {
     const float* rows[M];
     for (int i = 0; i < M; ++i) rows[i] = x.f32 + (t + i) * x.f32_stride + k0;
     for (int64_t k = 0; k < depth; ++k) {
@@ -127,8 +127,8 @@ struct DenseF32 {
       }
     }
   }
-  static void run(const LinearX& x, int64_t t0, int64_t t1, int64_t k0, int64_t depth, const float* panel, float* sums) {
-    multiply_tiles<DenseF32, kTile>(x, t0, t1, k0, depth, panel, sums);
+  static void run(const LinearX& x, int64_t t0, int64_t t1, int64_t k0, int64_t depth, const float* panel, float* sums, Soon soon) {
+    multiply_tiles<DenseF32, kTile>(x, t0, t1, k0, depth, panel, sums, soon);
   }
 };
 

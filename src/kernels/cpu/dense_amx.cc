@@ -56,7 +56,7 @@ struct DenseAmx : PanelBF16 {
       _tile_stored(3, lower + 16, kStride);
     }
   }
-  static void run(const LinearX& x, int64_t t0, int64_t t1, int64_t k0, int64_t depth, const uint16_t* panel, float* sums) {
+  static void run(const LinearX& x, int64_t t0, int64_t t1, int64_t k0, int64_t depth, const uint16_t* panel, float* sums, Soon) {
     for (int64_t t = t0; t < t1; t += 32) {
       const uint16_t* rows = x.bf16 + t * x.bf16_stride + k0;
       t1 - t > 16 ? multiply<true>(rows, x.bf16_stride * 2, depth, panel, sums + (t - t0) * kPanel, k0 == 0)

@@ -9,10 +9,13 @@ namespace {
 struct DenseBF16 : PanelBF16 {
   static constexpr int64_t kTile = 12;
   template <int M>
-  TRANSOM_INLINE static void multiply(const LinearX& x, int64_t t, int64_t k0, int64_t depth, const uint16_t* panel, F (&acc)[M][2]) {
+  TRANSOM_INLINE static void multiply(const LinearX& x, int64_t t, int64_t k0, int64_t depth, const uint16_t* panel, F (&acc)[M][2], Soon soon) {
     const uint16_t* rows[M];
     for (int i = 0; i < M; ++i) rows[i] = x.bf16 + (t + i) * x.bf16_stride + k0;
+    const uint16_t* ahead = x.bf16 + soon.t * x.bf16_stride + k0;
     for (int64_t k = 0; k < depth; k += 2) {
+      if (k % 32 == 0)
+        for (int64_t r = 0; r < soon.rows; ++r) _mm_prefetch(reinterpret_cast<const char*>(ahead + r * x.bf16_stride + k), _MM_HINT_T1);
       const I w0 = load_i(panel + k * kPanel), w1 = load_i(panel + k * kPanel + 2 * kLanes);
       for (int i = 0; i < M; ++i) {
         int32_t pair;
@@ -23,8 +26,8 @@ struct DenseBF16 : PanelBF16 {
       }
     }
   }
-  static void run(const LinearX& x, int64_t t0, int64_t t1, int64_t k0, int64_t depth, const uint16_t* panel, float* sums) {
-    multiply_tiles<DenseBF16, kTile>(x, t0, t1, k0, depth, panel, sums);
+  static void run(const LinearX& x, int64_t t0, int64_t t1, int64_t k0, int64_t depth, const uint16_t* panel, float* sums, Soon soon) {
+    multiply_tiles<DenseBF16, kTile>(x, t0, t1, k0, depth, panel, sums, soon);
   }
 };
 

@@ -51,7 +51,7 @@ TRANSOM_INLINE void transpose(I (&v)[kLanes]) {
 }
 
 // A call's panels lie side by side in scratch: as many as stay in the second-level cache while all activation rows pass by.
-constexpr int64_t kPanelBytes = 384 << 10;
+constexpr int64_t kPanelBytes = 512 << 10;
 template <class Type>
 int64_t panels_at_once(int64_t cols) {
   const int64_t bytes = kPanel * cols * static_cast<int64_t>(sizeof(typename Type::Element));
@@ -65,17 +65,22 @@ size_t gemm_scratch(int64_t cols) {
          kLanes * Type::kDepth * sizeof(float) + kTokenBlock * kPanel * sizeof(float);
 }
 
+// Rows of activations that are needed soon: a tile's share of what the next tile reads.
+struct Soon {
+  int64_t t = 0, rows = 0;
+};
+
 // sums[t - t0] += x[t, k0 .. k0 + depth) · panel for rows [t0, t1), Tile::multiply<M> at a time; k0 = 0 starts from zero.
 template <class Tile, int M>
 TRANSOM_INLINE int64_t multiply_rows(const LinearX& x, int64_t t, int64_t t1, int64_t k0, int64_t depth,
-                                     const typename Tile::Element* panel, float* sums) {
+                                     const typename Tile::Element* panel, float* sums, Soon soon) {
   for (; t + M <= t1; t += M, sums += M * kPanel) {
     F acc[M][2];
     for (int i = 0; i < M; ++i) {
       acc[i][0] = k0 ? loadu(sums + i * kPanel) : zero();
       acc[i][1] = k0 ? loadu(sums + i * kPanel + kLanes) : zero();
     }
-    Tile::template multiply<M>(x, t, k0, depth, panel, acc);
+    Tile::template multiply<M>(x, t, k0, depth, panel, acc, soon);
     for (int i = 0; i < M; ++i) {
       storeu(sums + i * kPanel, acc[i][0]);
       storeu(sums + i * kPanel + kLanes, acc[i][1]);
@@ -85,14 +90,14 @@ TRANSOM_INLINE int64_t multiply_rows(const LinearX& x, int64_t t, int64_t t1, in
 }
 template <class Tile, int M>
 void multiply_tiles(const LinearX& x, int64_t t0, int64_t t1, int64_t k0, int64_t depth, const typename Tile::Element* panel,
-                    float* sums) {
-  int64_t t = multiply_rows<Tile, M>(x, t0, t1, k0, depth, panel, sums);
-  t = multiply_rows<Tile, 4>(x, t, t1, k0, depth, panel, sums + (t - t0) * kPanel);
-  multiply_rows<Tile, 1>(x, t, t1, k0, depth, panel, sums + (t - t0) * kPanel);
+                    float* sums, Soon soon) {
+  int64_t t = multiply_rows<Tile, M>(x, t0, t1, k0, depth, panel, sums, soon);
+  t = multiply_rows<Tile, 4>(x, t, t1, k0, depth, panel, sums + (t - t0) * kPanel, {});
+  multiply_rows<Tile, 1>(x, t, t1, k0, depth, panel, sums + (t - t0) * kPanel, {});
 }
 
 // Type: kDepth and kTile (columns of a panel, rows of a tile), Element, unpack(weight, n, count, k0, depth, rows, panel),
-// run(x, t0, t1, k0, depth, panel, sums). Up to kDepth columns, a tile's activation rows meet all panels of the call and are
+// run(x, t0, t1, k0, depth, panel, sums, soon). Up to kDepth columns, a tile's activation rows meet all panels of the call and are
 // finished at once; beyond, the sums of a block of rows stay in scratch from one kDepth columns to the next.
 template <class Type>
 void gemm_panel(const LinearTile& g) {
@@ -109,13 +114,18 @@ void gemm_panel(const LinearTile& g) {
       for (int64_t n = n0; n < n1; n += kPanel)
         Type::unpack(*g.weight, n, smaller(kPanel, n1 - n), k0, smaller(Type::kDepth, cols - k0), rows, panels + (n - n0) / kPanel * size);
     };
+    const int64_t here = (n1 - n0 + kPanel - 1) / kPanel;
+    const auto soon = [&](int64_t next, int64_t panel) {
+      const int64_t rows = whole ? smaller(Type::kTile, g.t1 - next) : 0;
+      return Soon{next + rows * panel / here, rows * (panel + 1) / here - rows * panel / here};
+    };
     if (whole) unpack(0);
     for (int64_t t0 = g.t0; t0 < g.t1; t0 += block) {
       const int64_t t1 = smaller(t0 + block, g.t1);
       for (int64_t n = n0; n < n1; n += kPanel) {
         for (int64_t k0 = 0; k0 < cols; k0 += Type::kDepth) {
           if (!whole) unpack(k0);
-          Type::run(*g.x, t0, t1, k0, smaller(Type::kDepth, cols - k0), panels + (n - n0) / kPanel * size, sums);
+          Type::run(*g.x, t0, t1, k0, smaller(Type::kDepth, cols - k0), panels + (n - n0) / kPanel * size, sums, soon(t1, (n - n0) / kPanel));
         }
         for (int64_t t = t0; t < t1; ++t) finish_row(g.out, t, n, smaller(kPanel, n1 - n), sums + (t - t0) * kPanel);
       }
