@@ -15,7 +15,7 @@ struct DenseBF16 : PanelBF16 {
     const uint16_t* ahead = x.bf16 + soon.t * x.bf16_stride + k0;
     for (int64_t k = 0; k < depth; k += 2) {
       if (k % 32 == 0)
-        for (int64_t r = 0; r < soon.rows; ++r) _mm_prefetch(reinterpret_cast<const char*>(ahead + r * x.bf16_stride + k), _MM_HINT_T1);
+        for (int64_t r = 0; r < soon.rows; ++r) _mm_prefetch(reinterpret_cast<const char*>(ahead + r * x.bf16_stride + k), _MM_HINT_T0);
       const I w0 = load_i(panel + k * kPanel), w1 = load_i(panel + k * kPanel + 2 * kLanes);
       for (int i = 0; i < M; ++i) {
         int32_t pair;

@@ -51,7 +51,7 @@ TRANSOM_INLINE void transpose(I (&v)[kLanes]) {
 }
 
 // A call's panels lie side by side in scratch: as many as stay in the second-level cache while all activation rows pass by.
-constexpr int64_t kPanelBytes = 512 << 10;
+constexpr int64_t kPanelBytes = 640 << 10;
 template <class Type>
 int64_t panels_at_once(int64_t cols) {
   const int64_t bytes = kPanel * cols * static_cast<int64_t>(sizeof(typename Type::Element));

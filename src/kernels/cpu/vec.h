@@ -41,6 +41,14 @@ TRANSOM_INLINE HalfI load_half(const uint16_t* p) { return _mm256_loadu_si256(re
 TRANSOM_INLINE F from_bf16(HalfI h) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16)); }
 TRANSOM_INLINE F from_f16(HalfI h) { return _mm512_cvtph_ps(h); }
 TRANSOM_INLINE HalfI to_f16(F v) { return _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+#if defined(__AVX512BF16__)
+TRANSOM_INLINE HalfI to_bf16(F v) {  // to nearest even; denormals become zero
+  const __m256bh h = _mm512_cvtneps_pbh(v);
+  HalfI i;
+  memcpy(&i, &h, sizeof i);
+  return i;
+}
+#else
 TRANSOM_INLINE HalfI to_bf16(F v) {  // to nearest even; NaN stays NaN, quiet
   const I x = _mm512_castps_si512(v);
   const I odd = _mm512_and_si512(_mm512_srli_epi32(x, 16), _mm512_set1_epi32(1));
@@ -49,6 +57,7 @@ TRANSOM_INLINE HalfI to_bf16(F v) {  // to nearest even; NaN stays NaN, quiet
   const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
   return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_mask_blend_epi32(nan, rounded, quiet), 16));
 }
+#endif
 // The first n (1 .. kLanes) elements; the others are zero.
 TRANSOM_INLINE F load_part(const float* p, int64_t n) { return _mm512_maskz_loadu_ps(first(n), p); }
 TRANSOM_INLINE HalfI load_half_part(const uint16_t* p, int64_t n) { return _mm256_maskz_loadu_epi16(first(n), p); }
