@@ -24,10 +24,20 @@ int64_t border(const LinearSegment& g, int64_t before, int64_t at) {
   return row >= g.weight.rows ? g.weight.rows : row / 8 * 8;
 }
 
-void few_rows(const Primitives& p, const LinearArgs& a, const LinearX& x, int64_t total, int rank, int size, std::byte* scratch) {
+// Which kernel a segment's products go through depends on it alone, not on the segments beside it.
+struct Few {
+  int64_t rows;
+  bool one_order;
+
+  bool operator()(const LinearSegment& g) const { return one_order || rows <= few_rows(g.weight.dtype); }
+};
+
+// `total`: bytes of the segments that have few rows.
+void run_few(const Primitives& p, const LinearArgs& a, Few few, const LinearX& x, int64_t total, int rank, int size, std::byte* scratch) {
   const int64_t first = total * rank / size, last = total * (rank + 1) / size;
   int64_t before = 0;
   for (const LinearSegment& g : a.segments) {
+    if (!few(g)) continue;
     LinearTile tile = tile_of(a, g, x, scratch);
     tile.n0 = border(g, before, first);
     tile.n1 = rank + 1 == size ? g.weight.rows : border(g, before, last);
@@ -36,9 +46,9 @@ void few_rows(const Primitives& p, const LinearArgs& a, const LinearX& x, int64_
   }
 }
 
-void many_rows(const Primitives& p, const LinearArgs& a, const LinearX& x, std::atomic<int64_t>& next, int size, std::byte* scratch) {
+void run_many(const Primitives& p, const LinearArgs& a, Few few, const LinearX& x, std::atomic<int64_t>& next, int size, std::byte* scratch) {
   int64_t panels = 0;
-  const auto panels_of = [&p](const LinearSegment& g) { return (g.weight.rows + p.panel - 1) / p.panel; };
+  const auto panels_of = [&](const LinearSegment& g) { return few(g) ? 0 : (g.weight.rows + p.panel - 1) / p.panel; };
   for (const LinearSegment& g : a.segments) panels += panels_of(g);
   for (int64_t i = next.load(std::memory_order_relaxed); i < panels;) {
     int64_t first = i;  // within the segment
@@ -68,16 +78,17 @@ void run_linear(const Primitives& p, const LinearArgs& a, Stream& s, bool one_or
   const int64_t T = a.x.rows;
   if (T == 0 || a.x.cols == 0) CHECK(T == 0);
   if (T == 0) return;
-  const bool few = one_order || std::all_of(a.segments.begin(), a.segments.end(), [T](const auto& g) { return T <= few_rows(g.weight.dtype); });
+  const Few few{T, one_order};
   Forms forms;
-  int64_t bytes = 0;
+  int64_t bytes = 0, few_bytes = 0;
   for (const LinearSegment& g : a.segments) {
-    forms.add(few ? p.gemv_form(g.weight.dtype) : p.gemm_form(g.weight.dtype));
+    forms.add(few(g) ? p.gemv_form(g.weight.dtype) : p.gemm_form(g.weight.dtype));
     bytes += g.weight.rows * g.weight.row_bytes;
+    if (few(g)) few_bytes += g.weight.rows * g.weight.row_bytes;
   }
   LinearX x;
   const int64_t form_bytes = forms.place(x, a.x, nullptr), own_bytes = align(static_cast<int64_t>(p.linear_scratch(a.x.cols)));
-  const bool alone = T * bytes < kAloneBytes || s.team->size() == 1, each = few && T <= 4;
+  const bool alone = T * bytes < kAloneBytes || s.team->size() == 1, each = T <= 4;
   const int copies = alone ? 1 : s.team->size();
   std::byte* memory = s.scratch(static_cast<size_t>((each ? copies : 1) * form_bytes + copies * own_bytes));
   std::atomic<int64_t> next{0};
@@ -88,7 +99,8 @@ void run_linear(const Primitives& p, const LinearArgs& a, Stream& s, bool one_or
     const TeamRange range = each ? TeamRange{0, T} : team_range(T, rank, size);
     for (int64_t t = range.begin; t < range.end; ++t) p.prepare_x(mine, a.x, t);
     if (!each && size > 1) s.team->barrier();
-    few ? few_rows(p, a, mine, bytes, rank, size, own) : many_rows(p, a, mine, next, size, own);
+    run_few(p, a, few, mine, few_bytes, rank, size, own);
+    run_many(p, a, few, mine, next, size, own);
   };
   alone ? task(0, 1) : s.team->run(task);
 }
