@@ -77,6 +77,8 @@ def write(kind, path):
 
 
 def main():
+    if len(sys.argv) != 3 or sys.argv[1] not in ("q4_0", "q8_0", "bf16"):
+        sys.exit("random_gguf: expected q4_0, q8_0 or bf16 and the file to write, got: " + " ".join(sys.argv[1:]))
     kind, path = sys.argv[1:]
     partial = path + ".part"
     os.makedirs(os.path.dirname(path), exist_ok=True)
