@@ -63,6 +63,12 @@ TRANSOM_INLINE void dot_some(const std::byte* const (&w)[kStreams], int64_t cols
     for (int r = 0; r < kStreams; ++r) out[(t0 + t) * stride + r * each] = sums[t * kStreams + r];
 }
 
+int64_t few_rows(DType t) {
+  bool by_table = false;
+  with_format(t, [&](auto f) { by_table = kByTable<decltype(f)>; });
+  return by_table || !is_quantized(t) ? 6 : 8;
+}
+
 size_t some_scratch(int64_t cols) { return static_cast<size_t>((cols + 31) / 32 * 32) * (kStreams * sizeof(uint16_t) + sizeof(float)); }
 
 void gemm_some(const LinearTile& g) {
@@ -109,6 +115,7 @@ size_t linear_scratch(int64_t cols) {
 }  // namespace TRANSOM_ISA
 
 void add_avx512bf16(Primitives& p) {
+  p.few_rows = TRANSOM_ISA::few_rows;
   p.gemm_form = TRANSOM_ISA::bf16_form;
   p.gemm = TRANSOM_ISA::gemm;
   p.panels = TRANSOM_ISA::panels;

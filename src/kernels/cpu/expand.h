@@ -20,12 +20,13 @@ TRANSOM_INLINE void expand_group(Group g, int bias, const float* s, const float*
   alignas(64) uint8_t bytes[2][kChunk];
   store_i(bytes[0], g.first);
   store_i(bytes[1], g.second);
-  const auto element = [&](int64_t i) {
-    const int64_t block = i / 32, within = i % 32;
+  const auto element = [&](int i) {
+    const int block = i / 32, within = i % 32;
     const uint8_t* from = kOrder == Order::kQuad ? bytes[within / 16] + 16 * block + within % 16 : bytes[block % 2] + block / 2 * 32 + within;
     return fma(widen(from) - set1(static_cast<float>(bias)), set1(s[i / kScaled]), set1(m[i / kScaled]));
   };
-  for (int64_t i = 0; i < n; i += 2 * kLanes) put(at + i, element(i), element(i + kLanes));
+  for (int i = 0; i < 32 * kGroupBlocks; i += 2 * kLanes)  // a constant bound, to be unrolled
+    if (i < n) put(at + i, element(i), element(i + kLanes));
 }
 
 // n elements from the beginning of a block.
@@ -41,8 +42,7 @@ TRANSOM_INLINE void expand_format(Bytes p, int64_t n, Put&& put) {
         storeu(lanes[1], Fmt::min(raw));
         for (int i = 0; i < kGroupBlocks; ++i) s[i] = lanes[0][4 * i], m[i] = lanes[1][4 * i];
       } else {
-        for (int h = 0; h < 2; ++h) storeu(lanes[h], Fmt::scale(raw, h));
-        for (int i = 0; i < kGroupBlocks; ++i) s[i] = lanes[i % 2][i / 2 * 8];
+        _mm_storeu_ps(s, Fmt::scales(raw));
       }
       expand_group<32, Fmt::kOrder>(Fmt::quants(raw), Fmt::kBias, s, m, 32 * b, 32 * blocks, put);
     }

@@ -51,7 +51,7 @@ struct Call {
   int64_t positions, routed = 0, bytes = 0, work = 0;  // bytes: of weights; work: times the rows they meet
   Forms forms;
 
-  bool few(int64_t rows, DType weight) const { return one_order || rows <= few_rows(weight); }
+  bool few(int64_t rows, DType weight) const { return one_order || rows <= p.few_rows(weight); }
   // One activation row, which goes to all positions.
   bool single() const { return a.rows && a.x.rows == 1; }
   int64_t prepared() const { return single() ? 1 : positions; }

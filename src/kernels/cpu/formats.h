@@ -254,7 +254,7 @@ struct MXFP4 {
   TRANSOM_INLINE static F min(const RawGroup&) { return zero(); }
 };
 
-// Q8_0 is in pair order: its blocks are 32 whole bytes. Scales come for `first` and for `second`.
+// Q8_0 is in pair order: its blocks are 32 whole bytes.
 struct Q8_0 {
   static constexpr int kElements = 32, kBytes = 34, kBias = 128;
   static constexpr Order kOrder = Order::kPair;
@@ -264,14 +264,15 @@ struct Q8_0 {
   TRANSOM_INLINE static Group quants(const RawGroup& r) {
     return {flip_sign(two(r.p[0] + 2, r.p[2] + 2)), flip_sign(two(r.p[1] + 2, r.p[3] + 2))};
   }
-  TRANSOM_INLINE static F scale(const RawGroup& r, int i) {
-    const __m256i lower = _mm256_set1_epi16(load_as<int16_t>(r.p[i]));
-    return _mm512_cvtph_ps(_mm256_mask_set1_epi16(lower, 0xff00, load_as<int16_t>(r.p[i + 2])));
-  }
 #else
   TRANSOM_INLINE static Group quants(const RawGroup& r) { return {flip_sign(load32(r.p[0] + 2)), flip_sign(load32(r.p[1] + 2))}; }
-  TRANSOM_INLINE static F scale(const RawGroup& r, int i) { return set1(f16_scalar(r.p[i])); }
 #endif
+  TRANSOM_INLINE static __m128 scales(const RawGroup& r) {  // of the group's blocks in order, then zeros
+    __m128i h = _mm_cvtsi32_si128(load_as<uint16_t>(r.p[0]));
+    h = _mm_insert_epi16(h, load_as<int16_t>(r.p[1]), 1);
+    if (kWide) h = _mm_insert_epi16(h, load_as<int16_t>(r.p[kGroupBlocks - 2]), 2), h = _mm_insert_epi16(h, load_as<int16_t>(r.p[kGroupBlocks - 1]), 3);
+    return _mm_cvtph_ps(h);
+  }
 };
 
 // --- Blocks of 256. quants(p, b): the group that starts with the b-th 32 elements. scales(p, s, m): one float per kScaled

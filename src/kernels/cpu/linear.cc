@@ -26,10 +26,11 @@ int64_t border(const LinearSegment& g, int64_t before, int64_t at) {
 
 // Which kernel a segment's products go through depends on it alone, not on the segments beside it.
 struct Few {
+  const Primitives* p;
   int64_t rows;
   bool one_order;
 
-  bool operator()(const LinearSegment& g) const { return one_order || rows <= few_rows(g.weight.dtype); }
+  bool operator()(const LinearSegment& g) const { return one_order || rows <= p->few_rows(g.weight.dtype); }
 };
 
 // `total`: bytes of the segments that have few rows.
@@ -78,7 +79,7 @@ void run_linear(const Primitives& p, const LinearArgs& a, Stream& s, bool one_or
   const int64_t T = a.x.rows;
   if (T == 0 || a.x.cols == 0) CHECK(T == 0);
   if (T == 0) return;
-  const Few few{T, one_order};
+  const Few few{&p, T, one_order};
   Forms forms;
   int64_t bytes = 0, few_bytes = 0;
   for (const LinearSegment& g : a.segments) {

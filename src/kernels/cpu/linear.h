@@ -5,8 +5,6 @@
 
 namespace transom::cpu {
 
-// Up to how many activation rows the kernel of few is faster, which multiplies blocks as they are stored.
-inline int64_t few_rows(DType weight) { return is_quantized(weight) ? 12 : 6; }
 inline constexpr int64_t kAloneBytes = 24 << 10;  // a call that reads less runs on the calling thread
 
 inline int64_t align(int64_t bytes) { return (bytes + 63) / 64 * 64; }

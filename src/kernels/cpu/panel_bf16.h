@@ -2,24 +2,23 @@
 #pragma once
 
 #include "kernels/cpu/expand.h"
+#include "kernels/cpu/levels_bf16.h"
 #include "kernels/cpu/panel.h"
 
 namespace transom::cpu::TRANSOM_ISA {
 namespace {
-
-TRANSOM_INLINE I bf16_pair(F low, F high) {
-  const __m512bh two = _mm512_cvtne2ps_pbh(high, low);
-  I v;
-  memcpy(&v, &two, sizeof v);
-  return v;
-}
 
 // Elements [begin, begin + n) of a row as bfloat16, then zeros up to a multiple of 32; `tmp` holds them as float. Formats of blocks: begin
 // and n are whole blocks, or n is the rest of the row.
 inline void decode_bf16(const WeightView& w, int64_t row, int64_t begin, int64_t n, float* tmp, uint16_t* dst) {
   const std::byte* src = w.data + row * w.row_bytes + (w.dtype == DType::kCoded ? 0 : row_bytes(w.dtype, begin));
   const auto put = [dst](int64_t i, F a, F b) { store_i(dst + i, bf16_pair(a, b)); };
-  if (with_format(w.dtype, [&](auto f) { expand_format<decltype(f)>(reinterpret_cast<Bytes>(src), n, put); })) return;
+  const auto expand = [&](auto f) {
+    using Fmt = decltype(f);
+    if constexpr (kByTable<Fmt>) look_up_bf16<Fmt>(reinterpret_cast<Bytes>(src), n, dst);
+    else expand_format<Fmt>(reinterpret_cast<Bytes>(src), n, put);
+  };
+  if (with_format(w.dtype, expand)) return;
   avx512_primitives().decode(w, row, begin, tmp, n);
   for (int64_t k = 0; k < n; k += 32) {
     const int64_t left = n - k;

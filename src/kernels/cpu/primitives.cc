@@ -8,6 +8,7 @@ namespace TRANSOM_ISA {
 namespace {
 
 Form float_form(DType) { return Form::kF32; }
+int64_t few_rows(DType t) { return is_quantized(t) ? 12 : 6; }
 size_t linear_scratch(int64_t cols) {
   const size_t a = gemv_scratch(cols), b = gemm_f32_scratch(cols);
   return a > b ? a : b;
@@ -31,6 +32,7 @@ constexpr Primitives kPrimitives = {
     .decode = decode,
     .prepare_x = prepare_x,
     .gemv_form = gemv_form,
+    .few_rows = few_rows,
     .gemv = gemv,
     .panel = kPanel,
     .panels = gemm_f32_panels,

@@ -85,6 +85,7 @@ struct Primitives {
   void (*prepare_x)(const LinearX&, const ConstView& x, int64_t t);
   // Few activation rows: reads each weight row once per kGemvRows of them, as stored. Any weight type.
   Form (*gemv_form)(DType);
+  int64_t (*few_rows)(DType);  // up to how many it is the faster one
   void (*gemv)(const LinearTile&);
   // Many: unpacks panels of `panel` weight rows into scratch, panels(type, cols) of them at most, and takes all activation rows through
   // them. n0 is a multiple of `panel`.

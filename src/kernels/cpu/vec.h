@@ -37,6 +37,7 @@ TRANSOM_INLINE F select_negative(F x, F if_negative, F otherwise) {
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, zero(), _CMP_LT_OQ), otherwise, if_negative);
 }
 TRANSOM_INLINE F to_float(I v) { return _mm512_cvtepi32_ps(v); }
+TRANSOM_INLINE I to_int(F v) { return _mm512_cvtps_epi32(v); }  // to nearest even
 TRANSOM_INLINE HalfI load_half(const uint16_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 TRANSOM_INLINE F from_bf16(HalfI h) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16)); }
 TRANSOM_INLINE F from_f16(HalfI h) { return _mm512_cvtph_ps(h); }
@@ -107,6 +108,7 @@ TRANSOM_INLINE F select_negative(F x, F if_negative, F otherwise) {
   return _mm256_blendv_ps(otherwise, if_negative, _mm256_cmp_ps(x, zero(), _CMP_LT_OQ));
 }
 TRANSOM_INLINE F to_float(I v) { return _mm256_cvtepi32_ps(v); }
+TRANSOM_INLINE I to_int(F v) { return _mm256_cvtps_epi32(v); }
 TRANSOM_INLINE HalfI load_half(const uint16_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
 TRANSOM_INLINE F from_bf16(HalfI h) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16)); }
 TRANSOM_INLINE F from_f16(HalfI h) { return _mm256_cvtph_ps(h); }
