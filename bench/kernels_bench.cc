@@ -1,14 +1,13 @@
-// How fast the linear layers of real models run on one kernel table, beside probes of this machine taken in the same rounds:
+// How fast the linear layers of real models run on one kernel table, beside the machine's limits taken in the same rounds:
 //   kernels_bench [--kernels NAME] [--threads N] [--rounds N] [--only TEXT] [--cpu-time 0|1]
-// decode: one activation row, all weights of the model once, as GB/s of stored weights and as a share of the probe that
-// reads memory. prefill: 512 rows, as GFLOP/s and as a share of the faster of the fp32 and bf16 probes. Weights are random.
-// Medians of rounds; each round runs the probes and every case once, so that a slow minute falls on all alike.
-#include <immintrin.h>
+// For 1, 8, 32 and 512 activation rows: all weights of the model once, as rows a second, GB/s of stored weights, GFLOP/s, and the share of the
+// limit, the longer of the times that the probes would take to read the weights and to multiply. Up to 32 rows are sequences that each need
+// logits; 512 are a prompt. Weights are random. Medians of rounds; each round probes and runs every case once, so that a slow minute falls
+// on all alike.
 #include <time.h>
 
 #include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <random>
 #include <string>
 #include <vector>
@@ -17,7 +16,7 @@
 #include "base/threads.h"
 #include "kernels/kernels.h"
 #include "tensor/arena.h"
-#include "tensor/half.h"
+#include "transom/machine.h"
 
 namespace transom {
 namespace {
@@ -28,78 +27,6 @@ double now() {
   timespec t{};
   clock_gettime(use_cpu_time ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-
-// --- Probes.
-
-[[gnu::target("avx2")]] uint64_t read_memory(const std::byte* p, size_t n) {
-  __m256i s = _mm256_setzero_si256();
-  for (size_t i = 0; i < n; i += 256) {
-    for (int j = 0; j < 256; j += 64) _mm_prefetch(reinterpret_cast<const char*>(p) + i + j + 2048, _MM_HINT_T0);
-    for (int j = 0; j < 256; j += 32)
-      s = _mm256_or_si256(s, _mm256_load_si256(reinterpret_cast<const __m256i*>(p + i + j)));
-  }
-  return static_cast<uint64_t>(_mm256_extract_epi64(s, 0) | _mm256_extract_epi64(s, 3));
-}
-
-constexpr int kChains = 12, kSteps = 200000;
-[[gnu::target("avx2,fma")]] float fma_avx2() {
-  __m256 a[kChains], u = _mm256_set1_ps(1e-3f), v = u;
-  for (auto& x : a) x = u;
-  asm volatile("" : "+x"(u), "+x"(v));
-  for (int i = 0; i < kSteps; ++i)
-    for (auto& x : a) x = _mm256_fmadd_ps(u, v, x);
-  float f = 0;
-  for (auto& x : a) f += _mm256_cvtss_f32(x);
-  return f;
-}
-[[gnu::target("avx512f")]] float fma_avx512() {
-  __m512 a[kChains], u = _mm512_set1_ps(1e-3f), v = u;
-  for (auto& x : a) x = u;
-  asm volatile("" : "+v"(u), "+v"(v));
-  for (int i = 0; i < kSteps; ++i)
-    for (auto& x : a) x = _mm512_fmadd_ps(u, v, x);
-  float f = 0;
-  for (auto& x : a) f += _mm512_cvtss_f32(x);
-  return f;
-}
-[[gnu::target("avx512f,avx512bf16")]] float dot_bf16() {
-  __m512 a[kChains], one = _mm512_set1_ps(1e-3f);
-  __m512bh u, v;
-  std::memcpy(&u, &one, sizeof u);
-  v = u;
-  for (auto& x : a) x = one;
-  asm volatile("" : "+v"(u), "+v"(v));
-  for (int i = 0; i < kSteps; ++i)
-    for (auto& x : a) x = _mm512_dpbf16_ps(x, u, v);
-  float f = 0;
-  for (auto& x : a) f += _mm512_cvtss_f32(x);
-  return f;
-}
-
-struct Probes {
-  double memory = 0, compute = 0;  // bytes/s, flop/s
-};
-Probes probe(ThreadTeam& team, const std::byte* buffer, size_t size) {
-  volatile uint64_t keep = 0;
-  volatile float kept = 0;
-  Probes p;
-  double t = now();
-  team.run([&](int rank, int n) {
-    const size_t part = size / n / 4096 * 4096;
-    keep = keep + read_memory(buffer + rank * part, part - 4096);
-  });
-  p.memory = static_cast<double>(size) / (now() - t);
-  const Isa& isa = cpu_info().isa;
-  const auto rate = [&](float (*f)(), double flop) {
-    t = now();
-    team.run([&](int, int) { kept = kept + f(); });
-    p.compute = std::max(p.compute, team.size() * double{kChains} * kSteps * flop / (now() - t));
-  };
-  if (isa.avx2) rate(fma_avx2, 16);
-  if (isa.avx512f) rate(fma_avx512, 32);
-  if (isa.avx512_bf16) rate(dot_bf16, 64);
-  return p;
 }
 
 // --- Models: what one layer's linear calls read.
@@ -141,7 +68,7 @@ class Runner {
   Runner(const Model& model, int64_t rows, std::mt19937& random) : rows_(rows) {
     for (int i = 0; i < model.layers; ++i)
       for (const Call& c : model.layer) add(c, rows);
-    if (rows == 1) add(model.head, 1);  // of a prompt only the last row needs logits
+    if (rows <= 32) add(model.head, rows);  // of a prompt only the last row needs logits
     weights_ = host_memory(static_cast<size_t>(bytes_) + 4096);
     auto* words = reinterpret_cast<uint32_t*>(weights_.get());
     for (int64_t i = 0; i < bytes_ / 4; ++i) words[i] = random() & 0x3bff3bff;  // no infinity, no NaN, in any format
@@ -184,6 +111,8 @@ class Runner {
   std::vector<float> x_, y_;
 };
 
+constexpr int64_t kRows[] = {1, 8, 32, 512};
+
 double median(std::vector<double> v) {
   std::sort(v.begin(), v.end());
   return v[v.size() / 2];
@@ -205,23 +134,28 @@ int run(int argc, char** argv) {
   Stream stream;
   stream.team = &team;
   std::mt19937 random(1);
-  const size_t size = size_t{512} << 20;
-  const auto buffer = host_memory(size);
-  std::memset(buffer.get(), 1, size);
   std::printf("%s, %d threads, table %s\n", cpu_info().brand.c_str(), team.size(), table.name);
   for (const Model& m : models()) {
     if (std::string(m.name).find(only) == std::string::npos) continue;
-    Runner decode(m, 1, random), prefill(m, 512, random);
-    std::vector<double> memory, compute, decode_s, prefill_s, decode_share, prefill_share;
+    std::vector<Runner> runners;
+    for (const int64_t rows : kRows) runners.emplace_back(m, rows, random);
+    std::vector<std::vector<double>> seconds(runners.size()), shares(runners.size());
+    std::vector<double> memory, compute;
     for (int r = 0; r < rounds; ++r) {
-      const Probes p = probe(team, buffer.get(), size);
-      const double d = decode.run(table, stream), f = prefill.run(table, stream);
-      memory.push_back(p.memory), compute.push_back(p.compute), decode_s.push_back(d), prefill_s.push_back(f);
-      decode_share.push_back(decode.bytes() / d / p.memory), prefill_share.push_back(prefill.flop() / f / p.compute);
+      const MachineLimits limits = probe_machine_limits(team.size());
+      memory.push_back(limits.dram_gb_s), compute.push_back(limits.tflops * 1e3);
+      for (size_t i = 0; i < runners.size(); ++i) {
+        const double s = runners[i].run(table, stream);
+        seconds[i].push_back(s);
+        shares[i].push_back(std::max(runners[i].bytes() / limits.dram_gb_s / 1e9, runners[i].flop() / limits.tflops / 1e12) / s);
+      }
     }
-    std::printf("%-20s probes %5.1f GB/s %5.0f GFLOP/s | decode %6.1f tok/s %5.1f GB/s %3.0f %% | prefill %6.0f tok/s %5.0f GFLOP/s %3.0f %%\n",
-                m.name, median(memory) / 1e9, median(compute) / 1e9, 1 / median(decode_s), decode.bytes() / median(decode_s) / 1e9,
-                100 * median(decode_share), 512 / median(prefill_s), prefill.flop() / median(prefill_s) / 1e9, 100 * median(prefill_share));
+    std::printf("%s: probes %.1f GB/s, %.0f GFLOP/s\n", m.name, median(memory), median(compute));
+    for (size_t i = 0; i < runners.size(); ++i) {
+      const double s = median(seconds[i]);
+      std::printf("  %4lld rows %8.1f rows/s %6.1f GB/s %6.0f GFLOP/s %4.0f %% of the limit\n", static_cast<long long>(kRows[i]),
+                  static_cast<double>(kRows[i]) / s, runners[i].bytes() / s / 1e9, runners[i].flop() / s / 1e9, 100 * median(shares[i]));
+    }
   }
   return 0;
 }

@@ -31,13 +31,25 @@ struct DenseBF16 : PanelBF16 {
   }
 };
 
+int64_t few_rows(DType t) {
+  bool by_table = false;
+  with_format(t, [&](auto f) { by_table = kByTable<decltype(f)>; });
+  return by_table || !is_quantized(t) ? 6 : 8;
+}
+
 // Some activation rows: too many for the kernel of few, too few to be worth transposing weights for. Four weight rows at a time, decoded if
-// they are not bfloat16, meet four activation rows; each product is summed across a vector at its end.
-constexpr int64_t kSomeRows = 48, kAhead = 1024;
+// they are not bfloat16, meet four activation rows; each product is summed across a vector at its end. The rows of a block are read as four
+// streams; while the first activation rows meet four weight rows, the next four are fetched.
+constexpr int64_t kSomeRows = 48;
 constexpr int kStreams = 4;
 
+struct Ahead {
+  const std::byte* next[kStreams];
+  int64_t bytes;  // of each
+};
+
 template <int T>
-TRANSOM_INLINE void dot_some(const std::byte* const (&w)[kStreams], int64_t cols, const LinearX& x, int64_t t0, bool ahead, float* out, int64_t stride,
+TRANSOM_INLINE void dot_some(const std::byte* const (&w)[kStreams], int64_t cols, const LinearX& x, int64_t t0, const Ahead& ahead, float* out, int64_t stride,
                              int64_t each) {
   F acc[kLanes];
   for (F& a : acc) a = zero();
@@ -47,8 +59,8 @@ TRANSOM_INLINE void dot_some(const std::byte* const (&w)[kStreams], int64_t cols
   for (; k + 32 <= cols; k += 32) {
     I v[kStreams];
     for (int r = 0; r < kStreams; ++r) v[r] = load_i(w[r] + 2 * k);
-    if (ahead)
-      for (int r = 0; r < kStreams; ++r) _mm_prefetch(reinterpret_cast<const char*>(w[r] + 2 * k + kAhead), _MM_HINT_T0);
+    if (2 * k < ahead.bytes)
+      for (int r = 0; r < kStreams; ++r) _mm_prefetch(reinterpret_cast<const char*>(ahead.next[r] + 2 * k), _MM_HINT_T1);
     for (int t = 0; t < T; ++t) {
       const I xv = load_i(rows[t] + k);
       for (int r = 0; r < kStreams; ++r) acc[t * kStreams + r] = dot_pairs(acc[t * kStreams + r], v[r], xv);
@@ -63,20 +75,18 @@ TRANSOM_INLINE void dot_some(const std::byte* const (&w)[kStreams], int64_t cols
     for (int r = 0; r < kStreams; ++r) out[(t0 + t) * stride + r * each] = sums[t * kStreams + r];
 }
 
-int64_t few_rows(DType t) {
-  bool by_table = false;
-  with_format(t, [&](auto f) { by_table = kByTable<decltype(f)>; });
-  return by_table || !is_quantized(t) ? 6 : 8;
+// Columns from one decoded row to the next: not the same sets of the first-level cache.
+int64_t decoded_distance(int64_t cols) { return (cols + 31) / 32 * 32 + 32; }
+size_t some_scratch(int64_t cols) {
+  return static_cast<size_t>(decoded_distance(cols)) * kStreams * sizeof(uint16_t) + static_cast<size_t>(cols + 32) * sizeof(float);
 }
-
-size_t some_scratch(int64_t cols) { return static_cast<size_t>((cols + 31) / 32 * 32) * (kStreams * sizeof(uint16_t) + sizeof(float)); }
 
 void gemm_some(const LinearTile& g) {
   const WeightView& w = *g.weight;
   const bool stored = w.dtype == DType::kBF16;
-  const int64_t padded = (w.cols + 31) / 32 * 32;
+  const int64_t padded = (w.cols + 31) / 32 * 32, distance = decoded_distance(w.cols);
   auto* decoded = reinterpret_cast<uint16_t*>(g.scratch);
-  float* tmp = reinterpret_cast<float*>(decoded + kStreams * padded);
+  float* tmp = reinterpret_cast<float*>(decoded + kStreams * distance);
   LinearX x = *g.x;
   x.bf16 += g.t0 * x.bf16_stride;
   const int64_t rows = g.t1 - g.t0;
@@ -85,13 +95,16 @@ void gemm_some(const LinearTile& g) {
     float out[kSomeRows][kOutRows + kStreams];  // the last stream may end before the others
     for (int64_t i = 0; i < each; ++i) {
       const std::byte* row[kStreams];
+      Ahead ahead = {};
       for (int r = 0; r < kStreams; ++r) {
         const int64_t n = n0 + smaller(r * each + i, count - 1);
-        row[r] = stored ? w.data + n * w.row_bytes : reinterpret_cast<const std::byte*>(decoded + r * padded);
-        if (!stored) decode_bf16(w, n, 0, w.cols, tmp, decoded + r * padded);
+        row[r] = stored ? w.data + n * w.row_bytes : reinterpret_cast<const std::byte*>(decoded + r * distance);
+        ahead.next[r] = w.data + (i + 1 < each ? smaller(n + 1, g.n1 - 1) : smaller(n0 + count + r * each, g.n1 - 1)) * w.row_bytes;
+        if (!stored) decode_bf16(w, n, 0, w.cols, tmp, decoded + r * distance);
       }
       by_fours(0, rows, [&](int64_t t, auto n) {
-        dot_some<decltype(n)::value>(row, stored ? w.cols : padded, x, t, stored && t == 0, out[0] + i, kOutRows + kStreams, each);
+        ahead.bytes = t ? 0 : w.row_bytes;
+        dot_some<decltype(n)::value>(row, stored ? w.cols : padded, x, t, ahead, out[0] + i, kOutRows + kStreams, each);
       });
     }
     for (int64_t t = 0; t < rows; ++t) finish_row(g.out, g.t0 + t, n0, count, out[t]);

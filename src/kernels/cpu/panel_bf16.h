@@ -12,13 +12,20 @@ namespace {
 // and n are whole blocks, or n is the rest of the row.
 inline void decode_bf16(const WeightView& w, int64_t row, int64_t begin, int64_t n, float* tmp, uint16_t* dst) {
   const std::byte* src = w.data + row * w.row_bytes + (w.dtype == DType::kCoded ? 0 : row_bytes(w.dtype, begin));
-  const auto put = [dst](int64_t i, F a, F b) { store_i(dst + i, bf16_pair(a, b)); };
+  const auto put = [&dst](int64_t i, F a, F b) { store_i(dst + i, bf16_pair(a, b)); };
   const auto expand = [&](auto f) {
     using Fmt = decltype(f);
     if constexpr (kByTable<Fmt>) look_up_bf16<Fmt>(reinterpret_cast<Bytes>(src), n, dst);
     else expand_format<Fmt>(reinterpret_cast<Bytes>(src), n, put);
   };
   if (with_format(w.dtype, expand)) return;
+  if (w.dtype == DType::kF16) {
+    const auto* half = reinterpret_cast<const uint16_t*>(src);
+    int64_t k = 0;
+    for (; k + 32 <= n; k += 32) put(k, from_f16(load_half(half + k)), from_f16(load_half(half + k + 16)));
+    begin += k, n -= k, dst += k;
+    if (n == 0) return;
+  }
   avx512_primitives().decode(w, row, begin, tmp, n);
   for (int64_t k = 0; k < n; k += 32) {
     const int64_t left = n - k;
