@@ -24,9 +24,11 @@ TRANSOM_INLINE F levels_of(__m128i table) { return to_float(_mm512_cvtepu8_epi32
 struct Levels {
   F low, high;
   bool five;
-  TRANSOM_INLINE I table(F scale, F min) const {
-    const F v = fma(low, scale, min);
-    return bf16_pair(v, five ? fma(high, scale, min) : v);
+  template <bool kMin>
+  TRANSOM_INLINE I table(float scale, float min) const {
+    const auto value = [&](F level) { return kMin ? fma(level, set1(scale), set1(min)) : level * set1(scale); };
+    const F v = value(low);
+    return bf16_pair(v, five ? value(high) : v);
   }
 };
 TRANSOM_INLINE Levels four_bits(F levels) { return {levels, levels, false}; }
@@ -94,15 +96,15 @@ TRANSOM_INLINE void look_up_small(Bytes p, int64_t blocks, uint16_t* dst) {
   using Raw = typename Fmt::RawGroup;
   const Levels levels = Codes<Fmt>::levels();
   const auto group = [&](const Raw& raw, int64_t b, int count) {
-    const F scale = Fmt::scale(raw), min = Fmt::min(raw);
+    alignas(64) float scale[kLanes], min[kLanes];  // a block's on four lanes; broadcast from memory, the processor's shuffles have enough to do
+    storeu(scale, Fmt::scale(raw));
+    storeu(min, Fmt::min(raw));
     for (int i = 0; i < kGroupBlocks; ++i) {
       if (i >= count) break;
       const Bytes block = p + (b + i) * Fmt::kBytes;
-      const I lane = set1_i32(4 * i);
       I codes = split_nibbles(block + Codes<Fmt>::kAt);
       if (Codes<Fmt>::kFifth) codes = with_fifth(codes, load_as<uint32_t>(block + Codes<Fmt>::kFifth));
-      const F m = Fmt::kMin ? _mm512_permutexvar_ps(lane, min) : zero();
-      store_i(dst + 32 * (b + i), choose(levels.table(_mm512_permutexvar_ps(lane, scale), m), codes));
+      store_i(dst + 32 * (b + i), choose(levels.table<Fmt::kMin>(scale[4 * i], min[4 * i]), codes));
     }
   };
   int64_t b = 0;
@@ -122,7 +124,7 @@ TRANSOM_INLINE void look_up_super(Bytes p, int64_t blocks, uint16_t* dst) {
       if constexpr (Fmt::kOrder == Order::kQuad) codes = split_nibbles(p + Codes<Fmt>::kAt + 16 * i);
       else codes = _mm512_srli_epi16(_mm512_cvtepu8_epi16(load32(p + Codes<Fmt>::kAt + i / 2 * 32)), i % 2 * 4);
       if (Codes<Fmt>::kFifth) codes = with_fifth(codes, _mm256_test_epi8_mask(load32(p + Codes<Fmt>::kFifth), _mm256_set1_epi8(static_cast<char>(1 << i))));
-      store_i(dst + 32 * i, choose(levels.table(set1(s[i]), set1(m[i])), codes));
+      store_i(dst + 32 * i, choose(levels.table<Fmt::kMin>(s[i], m[i]), codes));
     }
   }
 }
