@@ -16,6 +16,9 @@ namespace transom {
 struct ModelOptions {
   std::string device = "auto";      // auto, cpu, cuda[:N]
   std::string dtype = "auto";       // of activations: auto, float32, bfloat16, float16
+  // Of kept keys and values: float32, bfloat16, float16; auto: bfloat16 where the weights are not mostly float32, else the activations' type;
+  // that too with a given `dtype`, the reference's kernels, or a device.
+  std::string kv_cache_dtype = "auto";
   std::string kernels = "auto";     // a kernel table by name
   std::string model_impl = "auto";  // auto, native, transformers
   int threads = 0;                  // 0: the cores that this process may use

@@ -29,7 +29,7 @@ struct UsageError : std::runtime_error {
 struct CommonOptions {
   std::string log_level = "warning";
   int threads = 0;  // 0: the cores that this process may use
-  std::string device = "auto", dtype = "auto", kernels = "auto";
+  std::string device = "auto", dtype = "auto", kv_cache_dtype = "auto", kernels = "auto";
   bool json = false;
 
   std::string model;

@@ -46,8 +46,9 @@ int run(const CommonOptions& common, bool tensors) {
   line("state", fmt::format("{} a token{} in {} layers", bytes_text(d["state_bytes_per_token"]),
                             slot > 0 ? fmt::format(" and {} a text", bytes_text(slot)) : "", d["state"].size()));
   const Json& p = d["placement"];
-  line("runs on", fmt::format("{} kernels, {} threads, {} activations; weights {}", p["kernels"].get<std::string>(),
-                              p["threads"].get<int>(), p["activations"].get<std::string>(), p["weights"].get<std::string>()));
+  line("runs on", fmt::format("{} kernels, {} threads, {} activations, {} keys and values; weights {}", p["kernels"].get<std::string>(),
+                              p["threads"].get<int>(), p["activations"].get<std::string>(), p["kv_cache"].get<std::string>(),
+                              p["weights"].get<std::string>()));
   for (const Json& w : d["warnings"]) line("warning", w);
   if (tensors)
     for (const Json& t : d["tensors"])

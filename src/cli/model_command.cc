@@ -18,6 +18,7 @@ ModelOptions model_options(const CommonOptions& c) {
   ModelOptions o;
   o.device = c.device;
   o.dtype = c.dtype;
+  o.kv_cache_dtype = c.kv_cache_dtype;
   o.kernels = c.kernels;
   o.model_impl = c.model_impl == "sglang" || c.model_impl == "vllm" ? "native" : c.model_impl;
   o.threads = c.threads;

@@ -30,7 +30,8 @@ struct Model::Impl {
   std::unique_ptr<Residency> residency;  // null: all weights are resident
   const Kernels* kernels = nullptr;
   std::unique_ptr<ThreadTeam> team;
-  DType dtype = DType::kF32;  // of activations
+  DType dtype = DType::kF32;     // of activations
+  DType kv_dtype = DType::kF32;  // of kept keys and values
   int64_t context_length = 0, vocab_size = 0, hidden_size = 0;
   HeadInfo head;
   GenerationConfig generation;

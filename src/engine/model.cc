@@ -128,12 +128,25 @@ const Kernels& choose_kernels(const ModelOptions& o) {
   return kernels_by_name(name);
 }
 
-DType choose_dtype(const ModelOptions& o) {
-  if (o.dtype == "auto") return DType::kF32;
-  const auto t = parse_dtype(o.dtype);
+// Nothing for auto.
+std::optional<DType> chosen_dtype(const char* flag, const std::string& value) {
+  if (value == "auto") return {};
+  const auto t = parse_dtype(value);
   if (!t || (*t != DType::kF32 && *t != DType::kBF16 && *t != DType::kF16))
-    fail(Code::kInvalidArgument, "--dtype", "expected auto, float32, bfloat16 or float16, got {}", o.dtype);
-  return *t;
+    fail(Code::kInvalidArgument, flag, "expected auto, float32, bfloat16 or float16, got {}", value);
+  return t;
+}
+
+// Of kept keys and values. The bytes of a long context are read for every token, as weights are: they need no more precision than those.
+DType choose_kv_dtype(const Model::Impl& m) {
+  if (const auto asked = chosen_dtype("--kv-cache-dtype", m.options.kv_cache_dtype)) return *asked;
+  if (m.options.dtype != "auto" || !m.kernels->host_memory || std::string_view(m.kernels->name) == "ref") return m.dtype;
+  int64_t floats = 0, all = 0;
+  for (const Binding& b : m.bindings.rows) {
+    all += value_bytes(b);
+    if (b.entry->dtype == DType::kF32) floats += value_bytes(b);
+  }
+  return 2 * floats > all ? m.dtype : DType::kBF16;
 }
 
 // A copy of a weight in the device's memory, when that is not the host's.
@@ -182,7 +195,7 @@ Model Model::load(const std::string& path, const ModelOptions& options) {
   m->path = path;
   m->options = options;
   m->kernels = &choose_kernels(options);
-  m->dtype = choose_dtype(options);
+  m->dtype = chosen_dtype("--dtype", options.dtype).value_or(DType::kF32);
   if (options.model_impl == "transformers")
     fail(Code::kUnsupported, "--model-impl", "expected auto or native, got transformers: the Python worker is not there yet");
   m->source = open_checkpoint(path);
@@ -203,6 +216,7 @@ Model Model::load(const std::string& path, const ModelOptions& options) {
   m->bindings = bind_params(m->params, *m->source, m->source->gguf() ? m->family.gguf.rules : m->family.rules,
                             m->family.base_prefix, {.allow_unused = options.allow_unused_tensors, .quantization = quantization.get()});
   std::move(m->bindings.warnings.begin(), m->bindings.warnings.end(), std::back_inserter(m->warnings));
+  m->kv_dtype = choose_kv_dtype(*m);
   m->generation = read_generation_config(*m->source);
   m->team = std::make_unique<ThreadTeam>(options.threads);
   load_weights(*m);
@@ -317,14 +331,14 @@ nlohmann::ordered_json Model::describe() const {
   int64_t state = 0, slot = 0;
   Json layers = Json::array();
   for (const StateSpec& s : m.states) {
-    state += (s.k_dim + s.v_dim) * info(m.dtype).bytes;
+    state += (s.k_dim + s.v_dim) * info(m.kv_dtype).bytes;
     slot += s.per_sequence * static_cast<int64_t>(sizeof(float));
     layers.push_back({{"k_dim", s.k_dim}, {"v_dim", s.v_dim}, {"window", s.window}, {"per_sequence", s.per_sequence}});
   }
   d["state_bytes_per_token"] = state;
   d["state_bytes_per_sequence"] = slot;
   d["state"] = layers;
-  d["placement"] = {{"kernels", m.kernels->name}, {"activations", name(m.dtype)}, {"threads", m.team->size()},
+  d["placement"] = {{"kernels", m.kernels->name}, {"activations", name(m.dtype)}, {"kv_cache", name(m.kv_dtype)}, {"threads", m.team->size()},
                     {"weights", m.options.stream_weights       ? "streamed from disk, block by block"
                                 : m.kernels->host_memory       ? "mapped as stored"
                                                                : "copied to the device as stored"}};

@@ -10,7 +10,7 @@ namespace transom {
 
 Runner::Runner(Model::Impl& model, int32_t page_size, int64_t max_pages)
     : model_(model),
-      pool_(model.states, page_size, model.dtype, *model.kernels, max_pages),
+      pool_(model.states, page_size, model.kv_dtype, *model.kernels, max_pages),
       slots_(model.states, *model.kernels),
       arena_([&k = *model.kernels](size_t bytes) { return k.allocate(bytes); }) {
   stream_.team = model.team.get();

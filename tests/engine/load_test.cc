@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <vector>
 
@@ -14,6 +15,7 @@
 namespace transom {
 namespace {
 
+using testing::AllOf;
 using testing::Contains;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -31,6 +33,44 @@ TEST(Load, TellsHowFarItIs) {
   EXPECT_TRUE(std::is_sorted(done.begin(), done.end()));
   EXPECT_EQ(done.back(), all);
   EXPECT_GT(all, 10000);
+}
+
+TEST(KvCache, IsBfloat16UnlessWeightsOrCallerSayOtherwise) {
+  const auto kept = [](const char* name, ModelOptions o = {}) {
+    o.threads = 1;
+    return Model::load(test::fixture_path(name), o).describe()["placement"]["kv_cache"].get<std::string>();
+  };
+  EXPECT_EQ(kept("llama-mha"), "F32");  // its weights are
+  EXPECT_EQ(kept("deepseek-v2"), "BF16");
+  EXPECT_EQ(kept("deepseek-v2", {.kernels = "ref"}), "F32");
+  EXPECT_EQ(kept("deepseek-v2", {.dtype = "float32"}), "F32");
+  EXPECT_EQ(kept("llama-mha", {.dtype = "bfloat16"}), "BF16");
+  EXPECT_EQ(kept("llama-mha", {.kv_cache_dtype = "float16"}), "F16");
+  try {
+    kept("llama-mha", {.kv_cache_dtype = "int3"});
+    ADD_FAILURE() << "expected an error";
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), AllOf(HasSubstr("--kv-cache-dtype"), HasSubstr("int3")));
+  }
+}
+
+// Keys and values are rounded once, when they are kept, and read from there by the step that makes them too.
+TEST(KvCache, ARoundedOneGivesTheSameBitsHoweverATextIsCut) {
+  std::vector<int32_t> ids(40);
+  for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(3 + 7 * i % 60);
+  for (const char* name : {"llama-mha", "gemma3"}) {
+    const std::vector<float> exact = Engine(load(test::fixture_path(name))).logits(ids).values;
+    for (const char* type : {"bfloat16", "float16"}) {
+      Engine engine(Model::load(test::fixture_path(name), {.kv_cache_dtype = type, .kernels = "ref", .threads = 2}));
+      const std::vector<float> whole = engine.logits(ids).values;
+      EXPECT_EQ(engine.logits(ids, 1).values, whole) << name << " " << type;
+      EXPECT_EQ(engine.logits(ids, 7).values, whole) << name << " " << type;
+      double squares = 0, off = 0;
+      for (size_t i = 0; i < whole.size(); ++i) squares += exact[i] * exact[i], off += (whole[i] - exact[i]) * (whole[i] - exact[i]);
+      EXPECT_GT(off, 0) << name << " " << type;
+      EXPECT_LT(std::sqrt(off / squares), 0.02) << name << " " << type;
+    }
+  }
 }
 
 // R30: a head size that the config says rightly, wrongly, or not at all.

@@ -18,7 +18,7 @@ namespace {
 constexpr std::array kFixtures = {"deepseek-v2", "deepseek-v2-lite", "deepseek-v3", "deepseek-v3-halves", "deepseek-v32", "glm4-moe-lite"};
 
 Model load(const std::string& path, std::string_view kernels = "ref") {
-  return Model::load(path, {.kernels = std::string(kernels), .threads = 2});
+  return Model::load(path, {.kv_cache_dtype = "float32", .kernels = std::string(kernels), .threads = 2});
 }
 
 std::vector<float> in_chunks(const Model& m, const std::vector<int32_t>& ids, size_t chunk) {

@@ -65,11 +65,11 @@ struct Tile {
   }
 };
 
-// Where the instruction set multiplies pairs of bfloat16, scores are formed of queries and keys as they are, and scaled afterwards: q and
-// keys then hold pairs of columns where they else hold a float.
+// Where the instruction set multiplies pairs of bfloat16, scores are formed of queries as bfloat16 and keys as they are, and scaled afterwards:
+// q and keys then hold pairs of columns where they else hold a float.
 bool in_pairs(const Tile& t) {
 #if defined(__AVX512BF16__)
-  return t.a.q.dtype == DType::kBF16 && t.a.k.dtype == DType::kBF16 && t.head_dim % (2 * kLanes) == 0;
+  return t.a.k.dtype == DType::kBF16 && t.head_dim % (2 * kLanes) == 0;
 #else
   return t.rows < 0;  // never
 #endif
@@ -78,7 +78,7 @@ bool in_pairs(const Tile& t) {
 #if defined(__AVX512BF16__)
 // Likewise values and the weights of their sums, which are rounded to bfloat16.
 bool value_pairs(const Tile& t) {
-  return !t.few && t.a.q.dtype == DType::kBF16 && t.a.v.dtype == DType::kBF16 && t.v_dim % (2 * kLanes) == 0;
+  return !t.few && t.a.v.dtype == DType::kBF16 && t.v_dim % (2 * kLanes) == 0;
 }
 #endif
 
@@ -90,7 +90,7 @@ void load_queries(Tile& t) {
   for (int64_t r = 0; r < t.rows; ++r) {
     const In in = in_row(t.a.q, t.token(r));
     if (pairs) {
-      memcpy(q + r * row_bytes, static_cast<const uint16_t*>(in.p) + t.head(r) * t.head_dim, row_bytes);
+      for (int64_t c = 0; c < t.head_dim; c += kLanes) store({q + r * row_bytes, DType::kBF16}, c, load(in, t.head(r) * t.head_dim + c));
       continue;
     }
     for (int64_t c = 0; c < t.head_dim; c += kLanes) {
