@@ -71,7 +71,7 @@ class Runner {
     if (rows <= 32) add(model.head, rows);  // of a prompt only the last row needs logits
     weights_ = host_memory(static_cast<size_t>(bytes_) + 4096);
     auto* words = reinterpret_cast<uint32_t*>(weights_.get());
-    for (int64_t i = 0; i < bytes_ / 4; ++i) words[i] = random() & 0x3bff3bff;  // no infinity, no NaN, in any format
+    for (int64_t i = 0; i < bytes_ / 4; ++i) words[i] = (random() & 0x3bff3bff) | 0x20002000;  // no infinity, NaN or denormal number in any format
     x_.resize(static_cast<size_t>(rows * widest_in_));
     for (float& f : x_) f = std::normal_distribution<float>()(random);
     y_.resize(static_cast<size_t>(rows * widest_out_));

@@ -94,7 +94,7 @@ void gemv_decoded(const LinearTile& g) {
 
 // The blocked product: a panel is kPanel weight rows by kDepth columns, transposed to [column][row].
 struct DenseF32 {
-  static constexpr int64_t kDepth = 4096, kTile = kWide ? 12 : 6;
+  static constexpr int64_t kDepth = 4096, kTile = kWide ? 12 : 6, kRowFloats = kLanes * kDepth;
   using Element = float;
   static void unpack(const WeightView& w, int64_t n, int64_t count, int64_t k0, int64_t depth, float* rows, float* panel) {
     for (int64_t half = 0; half < 2; ++half) {

@@ -74,6 +74,9 @@ void gemm(const LinearTile& g) {
   _tile_release();
 }
 
+// Sixteen rows cost no more than one, and unpacking as much as seven rows of blocks as stored.
+int64_t few_rows(DType t) { return is_quantized(t) ? 7 : t == DType::kF32 ? 6 : 3; }
+
 int64_t panels(DType t, int64_t cols) {
   return bf16_form(t) == Form::kBF16 ? panels_at_once<DenseAmx>(cols) : avx512_primitives().panels(t, cols);
 }
@@ -85,6 +88,7 @@ size_t linear_scratch(int64_t cols) {
 }  // namespace TRANSOM_ISA
 
 void add_amx(Primitives& p) {
+  p.few_rows = TRANSOM_ISA::few_rows;
   p.gemm_form = TRANSOM_ISA::bf16_form;
   p.gemm = TRANSOM_ISA::gemm;
   p.panels = TRANSOM_ISA::panels;

@@ -62,7 +62,7 @@ template <class Type>
 size_t gemm_scratch(int64_t cols) {
   const int64_t depth = smaller((cols + 31) / 32 * 32, Type::kDepth);
   return static_cast<size_t>(panels_at_once<Type>(cols) * kPanel * depth) * sizeof(typename Type::Element) +
-         kLanes * Type::kDepth * sizeof(float) + kTokenBlock * kPanel * sizeof(float);
+         Type::kRowFloats * sizeof(float) + kTokenBlock * kPanel * sizeof(float);
 }
 
 // Rows of activations that are needed soon: a tile's share of what the next tile reads.
@@ -96,8 +96,8 @@ void multiply_tiles(const LinearX& x, int64_t t0, int64_t t1, int64_t k0, int64_
   multiply_rows<Tile, 1>(x, t, t1, k0, depth, panel, sums + (t - t0) * kPanel, {});
 }
 
-// Type: kDepth and kTile (columns of a panel, rows of a tile), Element, unpack(weight, n, count, k0, depth, rows, panel),
-// run(x, t0, t1, k0, depth, panel, sums, soon). Up to kDepth columns, a tile's activation rows meet all panels of the call and are
+// Type: kDepth and kTile (columns of a panel, rows of a tile), Element, unpack(weight, n, count, k0, depth, rows, panel) with kRowFloats of
+// scratch at `rows`, run(x, t0, t1, k0, depth, panel, sums, soon). Up to kDepth columns, a tile's activation rows meet all panels of the call and are
 // finished at once; beyond, the sums of a block of rows stay in scratch from one kDepth columns to the next.
 template <class Type>
 void gemm_panel(const LinearTile& g) {
@@ -107,7 +107,7 @@ void gemm_panel(const LinearTile& g) {
   const int64_t size = kPanel * smaller(padded, Type::kDepth), block = whole ? Type::kTile : kTokenBlock;
   Element* panels = reinterpret_cast<Element*>(g.scratch);
   float* rows = reinterpret_cast<float*>(panels + most * size);
-  float* sums = rows + kLanes * Type::kDepth;
+  float* sums = rows + Type::kRowFloats;
   for (int64_t n0 = g.n0; n0 < g.n1; n0 += most * kPanel) {
     const int64_t n1 = smaller(n0 + most * kPanel, g.n1);
     const auto unpack = [&](int64_t k0) {

@@ -40,20 +40,24 @@ TRANSOM_INLINE I load_pairs(const std::byte* row, int64_t k, int64_t cols) {
 
 struct PanelBF16 {
   static constexpr int64_t kDepth = 4096;
+  // Columns that are decoded before they are transposed: whole blocks of any format, and rows of them that stay in the first-level cache,
+  // apart from one another there.
+  static constexpr int64_t kDecoded = 512, kApart = kDecoded + 32, kRowFloats = kLanes / 2 * kApart + kDecoded;
   using Element = uint16_t;
 
   // panel[pair of columns][row][2]
   static void unpack(const WeightView& w, int64_t n, int64_t count, int64_t k0, int64_t depth, float* rows, uint16_t* panel) {
-    const int64_t even = (depth + 31) / 32 * 32;
     const bool stored = w.dtype == DType::kBF16;
-    auto* decoded = reinterpret_cast<uint16_t*>(rows);  // kLanes rows of kDepth, then one of floats
+    auto* decoded = reinterpret_cast<uint16_t*>(rows);  // kLanes rows, then one of floats
     for (int64_t half = 0; half < 2; ++half) {
       const int64_t at = half * kLanes, there = larger(0, smaller(kLanes, count - at));
-      for (int64_t r = 0; r < there && !stored; ++r) decode_bf16(w, n + at + r, k0, depth, rows + kLanes / 2 * kDepth, decoded + r * kDepth);
-      for (int64_t k = 0; k < even; k += 32) {
+      for (int64_t k = 0; k < depth; k += 32) {
+        if (!stored && k % kDecoded == 0)
+          for (int64_t r = 0; r < there; ++r)
+            decode_bf16(w, n + at + r, k0 + k, smaller(kDecoded, depth - k), rows + kLanes / 2 * kApart, decoded + r * kApart);
         I v[kLanes];
         for (int64_t r = 0; r < kLanes; ++r)
-          v[r] = r >= there ? zero_i() : stored ? load_pairs(w.data + (n + at + r) * w.row_bytes + k0 * 2, k, depth) : load_i(decoded + r * kDepth + k);
+          v[r] = r >= there ? zero_i() : stored ? load_pairs(w.data + (n + at + r) * w.row_bytes + k0 * 2, k, depth) : load_i(decoded + r * kApart + k % kDecoded);
         transpose(v);
         for (int64_t j = 0; j < 16; ++j) store_i(panel + ((k / 2 + j) * kPanel + at) * 2, v[j]);
       }
