@@ -1,5 +1,5 @@
 // Attention in one pass over the keys (online softmax: Milakov & Gimelshein 2018; tiling: Dao et al. 2022). A tile is up
-// to kRows (position, head) pairs of one key-value head; keys come in blocks of kKeys, at multiples of kKeys of the
+// to kAttentionRows (position, head) pairs of one key-value head; keys come in blocks of kKeys, at multiples of kKeys of the
 // sequence whatever the tile, and every kAttentionSegment keys the running sums are closed and merged in order. So a
 // row's result depends on neither the rows beside it nor on how segments are shared among threads; only a sequence that has few rows
 // in all may take its scores by another order of summation (Tile::few).
@@ -25,6 +25,8 @@ struct Tile {
   bool few;          // too few to be worth transposing keys for
   float *q, *keys, *values, *p, *part, *whole, *part_max, *part_sum, *whole_max, *whole_sum;
   const void* value_row[kKeys];  // of the type that weigh_rows is told
+  // Where the state has the keys of the block under way and of the next one; of that, only [ahead_begin, ahead_end) are wanted.
+  int64_t rows_of[2][kKeys], *row = rows_of[0], *ahead = rows_of[1], ahead_begin = 0, ahead_end = 0;
 
   Tile(const AttentionArgs& args, const AttentionTile& of, std::byte* scratch)
       : a(args), s(of.s), kv(of.kv), group(args.heads / args.kv_heads), head_dim(args.q.cols / args.heads),
@@ -58,10 +60,25 @@ struct Tile {
     const int64_t e = a.mask.causal ? position(r) + 1 : a.seqs.kv_len[s];
     return a.mask.window > 0 ? smaller(e, position(r) + a.mask.window) : e;
   }
-  int64_t key_row(int64_t j) const {
+  // Of the keys [j, j + kKeys) those that lie in [lo, hi).
+  void find_rows(int64_t* rows, int64_t j, int64_t lo, int64_t hi) const {
     const SequenceTable& t = a.seqs;
-    if (!t.pages) return (t.k_start ? t.k_start : t.q_start)[s] + j;
-    return static_cast<int64_t>(t.pages[int64_t{s} * t.max_pages + j / t.page_size]) * t.page_size + j % t.page_size;
+    const int64_t begin = larger(j, lo), end = smaller(j + kKeys, hi);
+    const int64_t size = t.pages ? t.page_size : end;  // without pages, one that holds all
+    for (int64_t k = begin; k < end;) {
+      const int64_t page = k / size, at = k % size, n = smaller(end - k, size - at);
+      const int64_t first = t.pages ? int64_t{t.pages[int64_t{s} * t.max_pages + page]} * size + at : (t.k_start ? t.k_start : t.q_start)[s] + k;
+      for (int64_t i = 0; i < n; ++i) rows[k - j + i] = first + i;
+      k += n;
+    }
+  }
+  // Makes the block from j the one under way.
+  void enter(int64_t j, int64_t lo, int64_t hi, bool first) {
+    if (first) find_rows(ahead, j, lo, hi);
+    int64_t* const entered = ahead;
+    ahead = row, row = entered;
+    find_rows(ahead, j + kKeys, lo, hi);
+    ahead_begin = larger(lo - j - kKeys, 0), ahead_end = smaller(hi - j - kKeys, kKeys);
   }
 };
 
@@ -106,11 +123,10 @@ TRANSOM_INLINE void prefetch_part(const ConstView& v, int64_t row, int64_t colum
   const auto* p = static_cast<const char*>(in_row(v, row).p) + column * size;
   for (int64_t at = 0; at < count * size; at += 64) _mm_prefetch(p + at, _MM_HINT_T0);
 }
-void prefetch_keys(const Tile& t, int64_t begin, int64_t end) {
-  for (int64_t i = begin; i < end; ++i) {
-    const int64_t row = t.key_row(i);
-    prefetch_part(t.a.k, row, t.kv * t.head_dim, t.head_dim);
-    prefetch_part(t.a.v, row, t.kv * t.v_dim, t.v_dim);
+void prefetch_ahead(const Tile& t) {
+  for (int64_t i = t.ahead_begin; i < t.ahead_end; ++i) {
+    prefetch_part(t.a.k, t.ahead[i], t.kv * t.head_dim, t.head_dim);
+    prefetch_part(t.a.v, t.ahead[i], t.kv * t.v_dim, t.v_dim);
   }
 }
 
@@ -164,7 +180,7 @@ void load_keys(Tile& t, int64_t j, int64_t lo, int64_t hi) {
     In row[kLanes];
     for (int64_t k = 0; k < kLanes; ++k) {
       const bool there = j + i + k >= lo && j + i + k < hi;
-      row[k] = {there ? in_row(t.a.k, t.key_row(j + i + k)).p : nullptr, t.a.k.dtype};
+      row[k] = {there ? in_row(t.a.k, t.row[i + k]).p : nullptr, t.a.k.dtype};
     }
     transpose_keys(t, row, i);
   }
@@ -178,7 +194,7 @@ void interleave_values(Tile& t, int64_t j, int64_t lo, int64_t hi) {
     const uint16_t* row[2];
     for (int64_t k = 0; k < 2; ++k) {
       const bool there = j + i + k >= lo && j + i + k < hi;
-      row[k] = there ? static_cast<const uint16_t*>(in_row(t.a.v, t.key_row(j + i + k)).p) + t.kv * t.v_dim : nullptr;
+      row[k] = there ? static_cast<const uint16_t*>(in_row(t.a.v, t.row[i + k]).p) + t.kv * t.v_dim : nullptr;
     }
     float* out = t.values + i / 2 * t.v_pad;
     for (int64_t c = 0; c < t.v_dim; c += 2 * kLanes) {
@@ -207,7 +223,7 @@ void load_values(Tile& t, int64_t j, int64_t lo, int64_t hi) {
       if (!direct) memset(row, 0, static_cast<size_t>(t.v_pad) * sizeof(float));
       continue;
     }
-    const In in = in_row(t.a.v, t.key_row(j + i));
+    const In in = in_row(t.a.v, t.row[i]);
     if (direct) {
       t.value_row[i] = row_at(in.p, in.type, t.kv * t.v_dim, 1);
       continue;
@@ -273,7 +289,7 @@ void score_few(Tile& t, int64_t j, int64_t lo, int64_t hi) {
   for (int64_t i = 0; i < kKeys; i += kLanes) {
     if (j + i >= hi || j + i + kLanes <= lo) continue;  // their probability is zero, whatever p holds
     In row[kLanes];
-    for (int64_t k = 0; k < kLanes; ++k) row[k] = in_row(t.a.k, t.key_row(smaller(larger(j + i + k, lo), hi - 1)));
+    for (int64_t k = 0; k < kLanes; ++k) row[k] = in_row(t.a.k, t.row[smaller(larger(j + i + k, lo), hi - 1) - j]);
     for (int64_t r = 0; r < t.rows; ++r) {
       F acc[kLanes];
       for (F& x : acc) x = zero();
@@ -315,7 +331,7 @@ void relative_scores(const Tile& t, int64_t r, int64_t j, float* out) {
     const int64_t distance = larger(-rel.reach, smaller(rel.reach, j + i - p)), b = rel.bucket[distance + rel.reach];
     if (rel.by_head) out[i] += rel.by_head.row<float>(b)[h];
     if (by_query) out[i] += by_query[b];
-    if (rel.by_key) out[i] += rel.by_key.row<float>(t.key_row(j + i))[h * rel.buckets + b];
+    if (rel.by_key) out[i] += rel.by_key.row<float>(t.row[i])[h * rel.buckets + b];
   }
 }
 
@@ -336,7 +352,7 @@ void soften_row(Tile& t, int64_t r, int64_t j) {
       x = fma(set1(a.mod.alibi[t.head(r)]), distance, x);
     }
     if (a.mod.relative.bucket) x = x + loadu(relative + i);
-    x = between(x, b - at, e - at, set1(kNone));
+    if (b > 0 || e < kKeys) x = between(x, b - at, e - at, set1(kNone));
     storeu(p + i, x);
     top = max(top, x);
   }
@@ -439,8 +455,10 @@ void attend(Tile& t, int64_t j0, int64_t j1) {
   int64_t lo = j1, hi = j0;
   for (int64_t r = 0; r < t.rows; ++r) lo = smaller(lo, t.begin(r)), hi = larger(hi, t.end(r));
   lo = larger(lo, j0), hi = smaller(hi, j1);
-  for (int64_t j = lo / kKeys * kKeys; j < hi; j += kKeys) {
-    if (t.rows <= kAtOnce) prefetch_keys(t, larger(j + kKeys, lo), smaller(j + 2 * kKeys, hi));
+  const int64_t start = lo / kKeys * kKeys;
+  for (int64_t j = start; j < hi; j += kKeys) {
+    t.enter(j, lo, hi, j == start);
+    if (t.rows <= kAtOnce) prefetch_ahead(t);
     t.few ? score_few(t, j, lo, hi) : load_keys(t, j, lo, hi);
     load_values(t, j, lo, hi);
     const int64_t first = larger(lo - j, 0), last = smaller(hi - j, kKeys);

@@ -13,12 +13,14 @@ namespace transom::cpu {
 namespace {
 
 int64_t rows_of(const AttentionArgs& a, int32_t s) { return int64_t{a.seqs.q_start[s + 1] - a.seqs.q_start[s]} * (a.heads / a.kv_heads); }
-int64_t tiles_of(const AttentionArgs& a, int32_t s) { return (rows_of(a, s) + kAttentionRows - 1) / kAttentionRows; }
+// Rows of a tile: what it loads of keys serves more of them; where there are few keys, smaller ones see less that is masked.
+int64_t tile_rows(const AttentionArgs& a, int32_t s) { return a.seqs.kv_len[s] < 512 ? kAttentionRows / 2 : kAttentionRows; }
+int64_t tiles_of(const AttentionArgs& a, int32_t s) { return (rows_of(a, s) + tile_rows(a, s) - 1) / tile_rows(a, s); }
 
 // Tile `i` of sequence s: the last rows, which see the most keys, come first.
 AttentionTile tile_at(const AttentionArgs& a, int32_t s, int64_t i, bool one_order) {
-  const int64_t count = tiles_of(a, s), rows = rows_of(a, s), r0 = (count - 1 - i / a.kv_heads) * kAttentionRows;
-  return {s, i % a.kv_heads, r0, std::min(kAttentionRows, rows - r0), !one_order && rows <= kFewAttentionRows};
+  const int64_t count = tiles_of(a, s), rows = rows_of(a, s), size = tile_rows(a, s), r0 = (count - 1 - i / a.kv_heads) * size;
+  return {s, i % a.kv_heads, r0, std::min(size, rows - r0), !one_order && rows <= kFewAttentionRows};
 }
 
 // f(tile, its number) for the tiles that this thread claims.

@@ -56,8 +56,10 @@ struct PanelBF16 {
           for (int64_t r = 0; r < there; ++r)
             decode_bf16(w, n + at + r, k0 + k, smaller(kDecoded, depth - k), rows + kLanes / 2 * kApart, decoded + r * kApart);
         I v[kLanes];
-        for (int64_t r = 0; r < kLanes; ++r)
-          v[r] = r >= there ? zero_i() : stored ? load_pairs(w.data + (n + at + r) * w.row_bytes + k0 * 2, k, depth) : load_i(decoded + r * kApart + k % kDecoded);
+        for (int64_t r = 0; r < kLanes; ++r) {
+          const std::byte* row = w.data + (n + at + r) * w.row_bytes + k0 * 2;
+          v[r] = r >= there ? zero_i() : stored ? load_pairs(row, k, depth) : load_i(decoded + r * kApart + k % kDecoded);
+        }
         transpose(v);
         for (int64_t j = 0; j < 16; ++j) store_i(panel + ((k / 2 + j) * kPanel + at) * 2, v[j]);
       }

@@ -30,7 +30,7 @@ struct LinearX {
   float *d, *s32, *s16;  // of q16: scale of each 32; d * sum of q over each 32 and each 16
 };
 
-constexpr int64_t kAttentionRows = 32;      // rows of one call
+constexpr int64_t kAttentionRows = 64;      // rows of one call
 constexpr int64_t kFewAttentionRows = 4;    // a sequence that has no more may be summed in another order
 constexpr int64_t kAttentionSegment = 512;  // keys whose sums are formed together; a row's segments are merged in order
 
