@@ -298,8 +298,8 @@ TRANSOM_INLINE void write_block(const Quantized& b, int64_t i, std::byte* quad, 
     const __m128i upper = _mm512_cvtepi32_epi8(_mm512_srai_epi32(_mm512_add_epi32(b.q[h], set1_i32(128)), 8)), lower = _mm512_cvtepi32_epi8(b.q[h]);
     const auto put = [](std::byte* p, __m128i v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v); };
     if (quad) put(quad + h * kChunk + 16 * i, upper), put(quad + (2 + h) * kChunk + 16 * i, lower);
-    std::byte* half = pair + i % 2 * kChunk + i / 2 * 32 + 16 * h;
-    if (pair) put(half, upper), put(half + 2 * kChunk, lower);
+    const int64_t half = i % 2 * kChunk + i / 2 * 32 + 16 * h;
+    if (pair) put(pair + half, upper), put(pair + half + 2 * kChunk, lower);
     sums[h] = static_cast<float>(_mm512_reduce_add_epi32(b.q[h])) * b.d;
   }
 }
@@ -318,8 +318,8 @@ TRANSOM_INLINE void write_block(const Quantized& b, int64_t i, std::byte* quad, 
     const I w = _mm256_permute4x64_epi64(_mm256_shuffle_epi8(words, apart), 0xd8);  // evens, odds
     const __m128i even = _mm256_castsi256_si128(w), odd = _mm256_extracti128_si256(w, 1);
     if (quad) put(quad + 2 * h * kChunk + 16 * i, even), put(quad + (2 * h + 1) * kChunk + 16 * i, odd);
-    std::byte* half = pair + i * 2 * kChunk + 16 * h;
-    if (pair) put(half, even), put(half + kChunk, odd);
+    const int64_t half = i * 2 * kChunk + 16 * h;
+    if (pair) put(pair + half, even), put(pair + half + kChunk, odd);
     const I pairs = _mm256_madd_epi16(words, _mm256_set1_epi16(1));
     __m128i s = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
     s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
