@@ -1,5 +1,5 @@
 """GGUF files of Llama 3.2 1B's shape with random weights, for benches: bytes at random, scales that keep activations finite, and a
-vocabulary of bytes that text can be cut with. Needs numpy and the gguf package.
+vocabulary of bytes and their merges, as many as Llama's, that text can be cut with. Needs numpy and the gguf package.
 
   python random_gguf.py TYPE FILE        TYPE: q4_0, q8_0, bf16
 """
@@ -8,6 +8,7 @@ import sys
 
 HIDDEN, INNER, LAYERS, HEADS, KV_HEADS, VOCAB = 2048, 8192, 16, 32, 8, 128256
 HEAD = HIDDEN // HEADS
+CONTROL = 256  # the last tokens
 
 
 def byte_names():
@@ -15,6 +16,21 @@ def byte_names():
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [b for b in range(256) if b not in plain]
     return [chr(b) if b in plain else chr(256 + others.index(b)) for b in range(256)]
+
+
+def merged(names, count, random):
+    """Pairs of earlier tokens, each another text."""
+    tokens, known, pairs = list(names), set(names), []
+    while len(pairs) < count:
+        for i, j in random.integers(0, 1 << 30, (count, 2)):
+            pair = tokens[i % len(tokens)], tokens[j % len(tokens)]
+            text = "".join(pair)
+            if len(text) > 12 or text in known or len(pairs) == count:
+                continue
+            known.add(text)
+            tokens.append(text)
+            pairs.append(pair)
+    return pairs
 
 
 def matrix(kind, rows, cols, random):
@@ -50,9 +66,10 @@ def write(kind, path):
     names = byte_names()
     w.add_tokenizer_model("gpt2")
     w.add_tokenizer_pre("llama-bpe")
-    w.add_token_list([*names, "hi", *(f"<{i}>" for i in range(257, VOCAB))])
-    w.add_token_types([gguf.TokenType.NORMAL] * 257 + [gguf.TokenType.CONTROL] * (VOCAB - 257))
-    w.add_token_merges([f"{names[104]} {names[105]}"])
+    merges = merged(names, VOCAB - CONTROL - len(names), random)
+    w.add_token_list([*names, *("".join(m) for m in merges), *(f"<|reserved_{i}|>" for i in range(CONTROL))])
+    w.add_token_types([gguf.TokenType.NORMAL] * (VOCAB - CONTROL) + [gguf.TokenType.CONTROL] * CONTROL)
+    w.add_token_merges([" ".join(m) for m in merges])
     w.add_bos_token_id(VOCAB - 2)
     w.add_eos_token_id(VOCAB - 1)
     w.add_add_bos_token(True)
