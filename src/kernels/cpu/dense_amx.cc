@@ -74,8 +74,8 @@ void gemm(const LinearTile& g) {
   _tile_release();
 }
 
-// Sixteen rows cost no more than one, and unpacking as much as seven rows of blocks as stored.
-int64_t few_rows(DType t) { return is_quantized(t) ? 7 : t == DType::kF32 ? 6 : 3; }
+// Sixteen rows cost no more than one, and unpacking as much as seven rows of blocks as stored. Six rows have one order on every table.
+int64_t few_rows(DType t) { return is_quantized(t) ? 7 : 6; }
 
 int64_t panels(DType t, int64_t cols) {
   return bf16_form(t) == Form::kBF16 ? panels_at_once<DenseAmx>(cols) : avx512_primitives().panels(t, cols);
