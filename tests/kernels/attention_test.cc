@@ -227,10 +227,13 @@ TEST_P(Attention, RelativeScores) {
 }
 
 TEST_P(Attention, LongContextsAreSharedAmongThreads) {
-  for (const int window : {0, 700}) {
-    Problem p({4, 1, 32, 32}, {{1, 1500}, {2, 600}}, 16, window, DType::kF32, DType::kBF16, random);
-    compare(table(), bench, p, DType::kF32);
-  }
+  for (const Shape& s : {Shape{4, 1, 32, 32}, Shape{12, 3, 64, 96}, Shape{21, 7, 96, 80}, Shape{8, 8, 40, 40}})
+    for (const int window : {0, 700})
+      for (const DType kept : {DType::kBF16, DType::kF16, DType::kF32}) {
+        Problem p(s, {{1, 1500}, {2, 600}}, 16, window, DType::kF32, kept, random);
+        SCOPED_TRACE(testing::Message() << "head size " << s.head_dim << " kept in " << info(kept).name);
+        compare(table(), bench, p, DType::kF32);
+      }
 }
 
 TEST_P(Attention, LargeScoresStayFinite) {
@@ -239,33 +242,49 @@ TEST_P(Attention, LargeScoresStayFinite) {
   compare(table(), bench, p, DType::kF32);
 }
 
+// Row t of the first sequence alone, which then has `kv_len` keys, has the bits of row t of `all`, on one thread and on several.
+void expect_alone(const Kernels& k, Bench& bench, const Problem& p, const Matrix& all, int t, int32_t kv_len) {
+  ThreadTeam one(1);
+  Stream alone = stream_of(one);
+  AttentionArgs a = p.args;
+  const int32_t start[] = {0, 1};
+  a.seqs.count = 1, a.seqs.q_start = start, a.seqs.kv_len = &kv_len, a.seqs.max_q_len = 1, a.seqs.max_kv_len = kv_len;
+  a.q.data = p.q.view().row<float>(t);
+  a.q.rows = 1;
+  for (Stream* s : {&bench.stream, &alone}) {
+    Matrix row(DType::kF32, 1, all.view().cols);
+    a.out = row;
+    k.attention(a, *s);
+    for (int64_t c = 0; c < all.view().cols; ++c) ASSERT_EQ(row.get(0, c), all.get(t, c)) << "token " << t << " column " << c;
+  }
+}
+
 // A token gets the same bits alone, with its whole prompt, beside other sequences, and with other numbers of threads; on tables that are
 // not deterministic, where its sequence has more than the few rows that take another order of summation.
 TEST_P(AttentionInvariance, RowsDoNotDependOnTheirNeighbours) {
-  ThreadTeam one(1);
-  Stream alone = stream_of(one);
   const std::string_view name = table().name;
   const bool deterministic = name == "ref" || name.ends_with("deterministic");
   for (const int window : {0, 90}) {
-    Problem p({deterministic ? 6 : 10, 2, 64, 64}, {{40, 1100}, {7, 30}, {1, 513}}, 16, 0, DType::kF32, DType::kF32, random);
+    Problem p({deterministic ? 6 : 18, 2, 64, 64}, {{40, 1100}, {7, 30}, {1, 513}}, 16, 0, DType::kF32, DType::kF32, random);
     p.args.mask.window = window;
     Matrix all(DType::kF32, 48, p.out_cols());
     p.args.out = all;
     table().attention(p.args, bench.stream);
-    for (const int t : {0, 1, 17, 39}) {
-      AttentionArgs a = p.args;
-      const int32_t start[] = {0, 1}, kv[] = {1100 - 39 + t};
-      a.seqs.count = 1, a.seqs.q_start = start, a.seqs.kv_len = kv, a.seqs.max_q_len = 1, a.seqs.max_kv_len = kv[0];
-      a.q.data = p.q.view().row<float>(t);
-      a.q.rows = 1;
-      for (Stream* s : {&bench.stream, &alone}) {
-        Matrix row(DType::kF32, 1, p.out_cols());
-        a.out = row;
-        table().attention(a, *s);
-        for (int64_t c = 0; c < p.out_cols(); ++c) ASSERT_EQ(row.get(0, c), all.get(t, c)) << "token " << t << " column " << c;
-      }
-    }
+    for (const int t : {0, 1, 17, 39}) expect_alone(table(), bench, p, all, t, 1100 - 39 + t);
   }
+}
+
+// Few rows, which meet keys as they lie: two tokens together have the bits of each alone, whatever the number of threads and so of
+// heads that a thread takes at once.
+TEST_P(AttentionInvariance, FewRowsDoNotDependOnTheirNumber) {
+  for (const DType kept : {DType::kBF16, DType::kF16, DType::kF32})
+    for (const int64_t size : {64, 80}) {
+      Problem p({20, 5, size, size}, {{2, 1400}, {1, 70}}, 16, 0, DType::kF32, kept, random);
+      Matrix all(DType::kF32, 3, p.out_cols());
+      p.args.out = all;
+      table().attention(p.args, bench.stream);
+      for (const int t : {0, 1}) expect_alone(table(), bench, p, all, t, 1399 + t);
+    }
 }
 
 }  // namespace

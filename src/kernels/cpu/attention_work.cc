@@ -12,32 +12,47 @@
 namespace transom::cpu {
 namespace {
 
-int64_t rows_of(const AttentionArgs& a, int32_t s) { return int64_t{a.seqs.q_start[s + 1] - a.seqs.q_start[s]} * (a.heads / a.kv_heads); }
-// Rows of a tile: what it loads of keys serves more of them; where there are few keys, smaller ones see less that is masked.
-int64_t tile_rows(const AttentionArgs& a, int32_t s) { return a.seqs.kv_len[s] < 512 ? kAttentionRows / 2 : kAttentionRows; }
-int64_t tiles_of(const AttentionArgs& a, int32_t s) { return (rows_of(a, s) + tile_rows(a, s) - 1) / tile_rows(a, s); }
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Tile `i` of sequence s: the last rows, which see the most keys, come first.
-AttentionTile tile_at(const AttentionArgs& a, int32_t s, int64_t i, bool one_order) {
-  const int64_t count = tiles_of(a, s), rows = rows_of(a, s), size = tile_rows(a, s), r0 = (count - 1 - i / a.kv_heads) * size;
-  return {s, i % a.kv_heads, r0, std::min(size, rows - r0), !one_order && rows <= kFewAttentionRows};
-}
+// How the rows of each sequence become tiles.
+struct Tiling {
+  const AttentionArgs& a;
+  bool one_order;
+  int64_t most_kvs = kAttentionRows;  // of a tile of few rows
 
-// f(tile, its number) for the tiles that this thread claims.
-template <class Call>
-void claim_tiles(const AttentionArgs& a, bool one_order, std::atomic<int64_t>& next, int64_t per_tile, Call&& f) {
-  int32_t s = 0;
-  int64_t before = 0, count = tiles_of(a, 0) * a.kv_heads;
-  for (;;) {
-    const int64_t i = next.fetch_add(1, std::memory_order_relaxed), tile = i / per_tile;
-    while (tile >= before + count) {
-      before += count;
-      if (++s == a.seqs.count) return;
-      count = tiles_of(a, s) * a.kv_heads;
-    }
-    f(tile_at(a, s, tile - before, one_order), tile, i % per_tile);
+  // As many kv heads a tile as leave each of `threads` several pieces of work: their keys lie side by side.
+  Tiling(const AttentionArgs& args, bool one, int threads) : a(args), one_order(one) {
+    int64_t pieces = 0;
+    for (int32_t s = 0; s < a.seqs.count; ++s) pieces += a.kv_heads * ceil_div(a.seqs.kv_len[s], kAttentionSegment);
+    most_kvs = std::clamp<int64_t>(pieces / (4 * threads), 1, a.kv_heads);
   }
-}
+  int64_t rows(int32_t s) const { return int64_t{a.seqs.q_start[s + 1] - a.seqs.q_start[s]} * (a.heads / a.kv_heads); }
+  bool few(int32_t s) const { return !one_order && rows(s) <= kFewAttentionRows; }
+  int64_t kvs(int32_t s) const { return few(s) ? std::min(most_kvs, kAttentionRows / kFewAttentionRows) : 1; }
+  // What a tile loads of keys serves all its rows; where there are few keys, smaller ones see less that is masked.
+  int64_t tile_rows(int32_t s) const { return a.seqs.kv_len[s] < 512 ? kAttentionRows / 2 : kAttentionRows; }
+  int64_t count(int32_t s) const { return ceil_div(rows(s), tile_rows(s)) * ceil_div(a.kv_heads, kvs(s)); }
+  // Tile `i` of sequence s: the last rows, which see the most keys, come first.
+  AttentionTile tile(int32_t s, int64_t i) const {
+    const int64_t strips = ceil_div(a.kv_heads, kvs(s)), kv = i % strips * kvs(s);
+    const int64_t size = tile_rows(s), r0 = (count(s) / strips - 1 - i / strips) * size;
+    return {s, kv, std::min(kvs(s), a.kv_heads - kv), r0, std::min(size, rows(s) - r0), few(s)};
+  }
+  // f(tile, its number, i % per_tile) for the tiles that this thread claims.
+  template <class Call>
+  void claim(std::atomic<int64_t>& next, int64_t per_tile, Call&& f) const {
+    int32_t s = 0;
+    int64_t before = 0;
+    for (;;) {
+      const int64_t i = next.fetch_add(1, std::memory_order_relaxed), at = i / per_tile;
+      while (at >= before + count(s)) {
+        before += count(s);
+        if (++s == a.seqs.count) return;
+      }
+      f(tile(s, at - before), at, i % per_tile);
+    }
+  }
+};
 
 // Sequences in a row that see the same keys and only those, as one: the beginnings of a beam search over one source. Where the
 // position of a row has no meaning, so have the borders between them.
@@ -65,15 +80,16 @@ struct SharedKeys {
 };
 
 void share_attention(const Primitives& p, const AttentionArgs& a, Stream& s, bool one_order) {
-  int64_t tiles = 0, keys = 0;
+  const int size = s.team->size();
+  const Tiling tiling(a, one_order, size);
+  int64_t tiles = 0, work = 0;
   for (int32_t i = 0; i < a.seqs.count; ++i) {
-    tiles += tiles_of(a, i) * a.kv_heads;
-    keys += int64_t{a.seqs.kv_len[i]} * tiles_of(a, i) * a.kv_heads;
+    tiles += tiling.count(i);
+    work += a.seqs.kv_len[i] * tiling.rows(i) * a.kv_heads;
   }
   if (tiles == 0) return;
-  const int size = s.team->size();
-  const int64_t segments = (a.seqs.max_kv_len + kAttentionSegment - 1) / kAttentionSegment;
-  const bool alone = size == 1 || keys * (a.q.cols / a.heads) < 8192;
+  const int64_t segments = ceil_div(a.seqs.max_kv_len, kAttentionSegment);
+  const bool alone = size == 1 || work * (a.q.cols / a.heads) < 32768;
   const bool split = !alone && segments > 1 && tiles < 2 * size;
   const int64_t own = (static_cast<int64_t>(p.attention_scratch(a)) + 63) / 64 * 64, part = p.attention_part_floats(a);
   std::byte* memory = s.scratch(static_cast<size_t>(own * size + (split ? tiles * segments * part * 4 : 0)));
@@ -81,13 +97,12 @@ void share_attention(const Primitives& p, const AttentionArgs& a, Stream& s, boo
   std::atomic<int64_t> next{0}, next_merge{0};
   const auto task = [&](int rank, int) {
     std::byte* scratch = memory + own * rank;
-    if (!split)
-      return claim_tiles(a, one_order, next, 1, [&](const AttentionTile& t, int64_t, int64_t) { p.attention(a, t, scratch); });
-    claim_tiles(a, one_order, next, segments, [&](const AttentionTile& t, int64_t i, int64_t segment) {
+    if (!split) return tiling.claim(next, 1, [&](const AttentionTile& t, int64_t, int64_t) { p.attention(a, t, scratch); });
+    tiling.claim(next, segments, [&](const AttentionTile& t, int64_t i, int64_t segment) {
       p.attention_part(a, t, segment, parts + (i * segments + segment) * part, scratch);
     });
     s.team->barrier();
-    claim_tiles(a, one_order, next_merge, 1, [&](const AttentionTile& t, int64_t i, int64_t) {
+    tiling.claim(next_merge, 1, [&](const AttentionTile& t, int64_t i, int64_t) {
       p.attention_merge(a, t, segments, parts + i * segments * part, scratch);
     });
   };

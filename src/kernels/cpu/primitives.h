@@ -31,7 +31,7 @@ struct LinearX {
 };
 
 constexpr int64_t kAttentionRows = 64;      // rows of one call
-constexpr int64_t kFewAttentionRows = 4;    // a sequence that has no more may be summed in another order
+constexpr int64_t kFewAttentionRows = 8;    // a sequence that has no more of one kv head may be summed in another order
 constexpr int64_t kAttentionSegment = 512;  // keys whose sums are formed together; a row's segments are merged in order
 
 struct LinearOut {
@@ -49,11 +49,12 @@ struct LinearTile {
   std::byte* scratch;  // the thread's own
 };
 
-// Rows [r0, r0 + rows) of sequence s's (position, head) pairs of kv head `kv`, ordered by position, then by head within the group.
+// Rows [r0, r0 + rows) of sequence s's (position, head) pairs of each of the kv heads [kv, kv + kvs), ordered by position, then by head
+// within the group.
 struct AttentionTile {
   int32_t s;
-  int64_t kv, r0, rows;
-  bool few;  // the sequence has at most kFewAttentionRows, and the order of summation may depend on it
+  int64_t kv, kvs, r0, rows;
+  bool few;  // the sequence has at most kFewAttentionRows, and the order of summation may depend on it; else kvs is 1
 };
 
 constexpr int64_t kMostLanes = 16;  // floats of the widest vector

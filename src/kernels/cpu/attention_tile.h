@@ -1,0 +1,257 @@
+// What both ways of attention share: a tile of rows with its sums, the keys that each row sees, and their softening.
+// Sums run over blocks of kKeys keys, at multiples of kKeys of the sequence whatever the tile, with an online softmax (Milakov & Gimelshein
+// 2018); every kAttentionSegment keys they are closed and merged in order.
+#pragma once
+
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/math.h"
+
+namespace transom::cpu::TRANSOM_ISA {
+namespace {
+
+constexpr int64_t kKeys = 64, kAtOnce = 4;  // kAtOnce rows x 4 vectors of sums stay in registers
+constexpr float kNone = -__builtin_inff();
+
+TRANSOM_INLINE int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+TRANSOM_INLINE int64_t padded4(int64_t n) { return round_up(n, 4 * kLanes); }
+
+// Rows are numbered through the tile's kv heads, `each` places a head, of which the first `rows` are taken. Sums are
+// out[row][v_pad] with their maximum and weight: the segment's and the whole's.
+struct Tile {
+  const AttentionArgs& a;
+  int32_t s;
+  int64_t kv, kvs, group, head_dim, v_dim, v_pad, r0, rows, each;
+  bool few;
+  float *q, *keys, *values, *p, *part, *whole, *part_max, *part_sum, *whole_max, *whole_sum;
+  int64_t begin[kAttentionRows], end[kAttentionRows];  // the keys that row r of every kv head sees
+  const void* value_row[kKeys];                        // of the type that weigh_rows is told
+  // Where the state has the keys of the block under way and of the next one; of that, only [ahead_begin, ahead_end) are wanted.
+  int64_t rows_of[2][kKeys], *row = rows_of[0], *ahead = rows_of[1], ahead_begin = 0, ahead_end = 0;
+
+  Tile(const AttentionArgs& args, const AttentionTile& of, std::byte* scratch)
+      : a(args), s(of.s), kv(of.kv), kvs(of.kvs), group(args.heads / args.kv_heads), head_dim(args.q.cols / args.heads),
+        v_dim(args.out.cols / args.heads), v_pad(padded4(v_dim)), r0(of.r0), rows(of.rows), each(round_up(of.rows, kAtOnce)), few(of.few) {
+    float* next = reinterpret_cast<float*>(scratch);
+    const auto take = [&](int64_t n) {
+      float* p0 = next;
+      next += round_up(n, 16);
+      return p0;
+    };
+    q = take(kAttentionRows * head_dim);
+    keys = take((head_dim + kLanes) * kKeys);
+    values = take(kKeys * v_pad);
+    p = take(kAttentionRows * kKeys);
+    part = take(kAttentionRows * v_pad);
+    whole = take(kAttentionRows * v_pad);
+    part_max = take(kAttentionRows);
+    part_sum = take(kAttentionRows);
+    whole_max = take(kAttentionRows);
+    whole_sum = take(kAttentionRows);
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t at = position(r), window = a.mask.window, chunk = a.mask.chunk;
+      begin[r] = window > 0 ? larger(0, at - window + 1) : 0;
+      if (chunk > 0) begin[r] = larger(begin[r], at / chunk * chunk);
+      end[r] = a.mask.causal ? at + 1 : a.seqs.kv_len[s];
+      if (window > 0) end[r] = smaller(end[r], at + window);
+    }
+  }
+  int64_t places() const { return kvs * each; }
+  bool taken(int64_t place) const { return place % each < rows; }
+  int64_t token(int64_t place) const { return a.seqs.q_start[s] + (r0 + place % each) / group; }
+  int64_t head(int64_t place) const { return (kv + place / each) * group + (r0 + place % each) % group; }
+  int64_t position(int64_t place) const { return a.seqs.kv_len[s] - (a.seqs.q_start[s + 1] - token(place)); }
+  // Of the keys [j, j + kKeys) those that lie in [lo, hi).
+  void find_rows(int64_t* found, int64_t j, int64_t lo, int64_t hi) const {
+    const SequenceTable& t = a.seqs;
+    const int64_t from = larger(j, lo), to = smaller(j + kKeys, hi);
+    const int64_t size = t.pages ? t.page_size : to;  // without pages, one that holds all
+    for (int64_t k = from; k < to;) {
+      const int64_t page = k / size, at = k % size, n = smaller(to - k, size - at);
+      const int64_t first = t.pages ? int64_t{t.pages[int64_t{s} * t.max_pages + page]} * size + at : (t.k_start ? t.k_start : t.q_start)[s] + k;
+      for (int64_t i = 0; i < n; ++i) found[k - j + i] = first + i;
+      k += n;
+    }
+  }
+  // Makes the block from j the one under way.
+  void enter(int64_t j, int64_t lo, int64_t hi, bool first) {
+    if (first) find_rows(ahead, j, lo, hi);
+    int64_t* const entered = ahead;
+    ahead = row, row = entered;
+    find_rows(ahead, j + kKeys, lo, hi);
+    ahead_begin = larger(lo - j - kKeys, 0), ahead_end = smaller(hi - j - kKeys, kKeys);
+  }
+};
+
+// Where the instruction set multiplies pairs of bfloat16, scores are formed of queries as bfloat16 and keys as they are, and scaled afterwards.
+TRANSOM_INLINE bool in_pairs(const Tile& t) {
+#if defined(__AVX512BF16__)
+  return t.a.k.dtype == DType::kBF16 && t.head_dim % (2 * kLanes) == 0;
+#else
+  return t.rows < 0;  // never
+#endif
+}
+// Likewise values and the weights of their sums, which are rounded to bfloat16.
+TRANSOM_INLINE bool value_pairs(const Tile& t) {
+#if defined(__AVX512BF16__)
+  return t.a.v.dtype == DType::kBF16 && t.v_dim % (2 * kLanes) == 0;
+#else
+  return t.rows < 0;
+#endif
+}
+
+// One row's columns as floats, times the scale.
+TRANSOM_INLINE void load_query(const Tile& t, int64_t place, float* out) {
+  const In in = in_row(t.a.q, t.token(place));
+  for (int64_t c = 0; c < t.head_dim; c += kLanes) {
+    const int64_t n = smaller(kLanes, t.head_dim - c);
+    store({out, DType::kF32}, c, load(in, t.head(place) * t.head_dim + c, n) * set1(t.a.scale), n);
+  }
+}
+// The same as bfloat16, without the scale.
+TRANSOM_INLINE void load_query_bf16(const Tile& t, int64_t place, void* out) {
+  const In in = in_row(t.a.q, t.token(place));
+  for (int64_t c = 0; c < t.head_dim; c += kLanes) store({out, DType::kBF16}, c, load(in, t.head(place) * t.head_dim + c));
+}
+
+// `columns` of a row from `column` on.
+template <int kHint>
+TRANSOM_INLINE void prefetch_part(const ConstView& v, int64_t row, int64_t column, int64_t columns) {
+  const int64_t size = v.dtype == DType::kF32 ? 4 : 2;
+  const auto* p = static_cast<const char*>(in_row(v, row).p) + column * size;
+  for (int64_t at = 0; at < columns * size; at += 64) _mm_prefetch(p + at, static_cast<_mm_hint>(kHint));
+}
+
+TRANSOM_INLINE F lane_numbers() {
+  alignas(64) static constexpr float kNumbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return loadu(kNumbers);
+}
+// x where begin <= lane < end, `other` elsewhere.
+TRANSOM_INLINE F between(F x, float begin, float end, F other) {
+  const F lane = lane_numbers();
+  return select_negative(lane - set1(begin), other, select_negative(lane - set1(end), x, other));
+}
+
+// The relative scores of one row for the keys of the block from j; those outside [begin, end) are not read.
+void relative_scores(const Tile& t, int64_t r, int64_t j, float* out) {
+  const RelativeScores& rel = t.a.mod.relative;
+  const int64_t h = t.head(r), p = t.position(r), first = larger(t.begin[r % t.each] - j, 0), last = smaller(t.end[r % t.each] - j, kKeys);
+  const float* by_query = rel.by_query ? rel.by_query.row<float>(t.token(r)) + h * rel.buckets : nullptr;
+  memset(out, 0, kKeys * sizeof(float));
+  for (int64_t i = first; i < last; ++i) {
+    const int64_t distance = larger(-rel.reach, smaller(rel.reach, j + i - p)), b = rel.bucket[distance + rel.reach];
+    if (rel.by_head) out[i] += rel.by_head.row<float>(b)[h];
+    if (by_query) out[i] += by_query[b];
+    if (rel.by_key) out[i] += rel.by_key.row<float>(t.row[i])[h * rel.buckets + b];
+  }
+}
+
+// Scores of one row to probabilities relative to the running maximum, which is raised first; the sums shrink with it.
+void soften_row(Tile& t, int64_t r, int64_t j) {
+  const AttentionArgs& a = t.a;
+  float* p = t.p + r * kKeys;
+  const float b = static_cast<float>(t.begin[r % t.each] - j), e = static_cast<float>(t.end[r % t.each] - j);
+  float relative[kKeys];
+  if (a.mod.relative.bucket) relative_scores(t, r, j, relative);
+  F top = set1(kNone);
+  for (int64_t i = 0; i < kKeys; i += kLanes) {
+    F x = loadu(p + i);
+    const float at = static_cast<float>(i);
+    if (a.mod.softcap > 0) x = set1(a.mod.softcap) * tanh(x / set1(a.mod.softcap));
+    if (a.mod.alibi) {
+      const F distance = lane_numbers() + set1(static_cast<float>(j + i - t.position(r)));
+      x = fma(set1(a.mod.alibi[t.head(r)]), distance, x);
+    }
+    if (a.mod.relative.bucket) x = x + loadu(relative + i);
+    if (b > 0 || e < kKeys) x = between(x, b - at, e - at, set1(kNone));
+    storeu(p + i, x);
+    top = max(top, x);
+  }
+  const float old = t.part_max[r], highest = __builtin_fmaxf(old, largest(top));
+  if (highest == kNone) return memset(p, 0, kKeys * sizeof(float)), void();
+  F total = zero();
+  for (int64_t i = 0; i < kKeys; i += kLanes) {
+    const F x = exp(loadu(p + i) - set1(highest));
+    storeu(p + i, x);
+    total = total + x;
+  }
+  if (highest != old) {
+    const float shrink = old == kNone ? 0.f : __builtin_expf(old - highest);
+    t.part_max[r] = highest;
+    t.part_sum[r] *= shrink;
+    for (int64_t c = 0; c < t.v_pad; c += kLanes)
+      storeu(t.part + r * t.v_pad + c, loadu(t.part + r * t.v_pad + c) * set1(shrink));
+  }
+  t.part_sum[r] += sum(total);
+#if defined(__AVX512BF16__)
+  if (value_pairs(t))
+    for (int64_t i = 0; i < kKeys; i += 2 * kLanes) {
+      const __m512bh two = _mm512_cvtne2ps_pbh(loadu(p + i + kLanes), loadu(p + i));
+      memcpy(p + i / 2, &two, sizeof two);
+    }
+#endif
+}
+
+// part[row] += p[row] · values of `type` for M rows, over the keys [first, last) of the block; step() at each.
+template <int M, class Step>
+TRANSOM_INLINE void weigh_rows(Tile& t, int64_t r, int64_t first, int64_t last, DType type, Step step) {
+  for (int64_t c = 0; c < t.v_pad; c += 4 * kLanes) {
+    F acc[M][4];
+    for (int m = 0; m < M; ++m)
+      for (int v = 0; v < 4; ++v) acc[m][v] = loadu(t.part + (r + m) * t.v_pad + c + v * kLanes);
+    for (int64_t i = first; i < last; ++i) {
+      step();
+      F x[4];
+      for (int v = 0; v < 4; ++v) x[v] = load({t.value_row[i], type}, c + v * kLanes);
+      for (int m = 0; m < M; ++m) {
+        const F w = set1(t.p[(r + m) * kKeys + i]);
+        for (int v = 0; v < 4; ++v) acc[m][v] = fma(w, x[v], acc[m][v]);
+      }
+    }
+    for (int m = 0; m < M; ++m)
+      for (int v = 0; v < 4; ++v) storeu(t.part + (r + m) * t.v_pad + c + v * kLanes, acc[m][v]);
+  }
+}
+
+void clear(Tile& t, float* out, float* top, float* total) {
+  const int64_t rows = t.places();
+  for (int64_t r = 0; r < rows; ++r) top[r] = kNone, total[r] = 0;
+  memset(out, 0, static_cast<size_t>(rows * t.v_pad) * sizeof(float));
+}
+
+// Adds a segment's sums to the whole's: both are brought to the larger maximum.
+void merge_rows(Tile& t, const float* part_max, const float* part_sum, const float* part) {
+  for (int64_t r = 0; r < t.places(); ++r) {
+    float &top = t.whole_max[r], &total = t.whole_sum[r];
+    if (part_max[r] == kNone) continue;
+    const float highest = __builtin_fmaxf(top, part_max[r]);
+    const float f = top == kNone ? 0.f : __builtin_expf(top - highest), g = __builtin_expf(part_max[r] - highest);
+    total = total * f + part_sum[r] * g;
+    top = highest;
+    float* whole = t.whole + r * t.v_pad;
+    for (int64_t c = 0; c < t.v_pad; c += kLanes) storeu(whole + c, fma(loadu(part + r * t.v_pad + c), set1(g), loadu(whole + c) * set1(f)));
+  }
+}
+
+void write_rows(Tile& t) {
+  const AttentionArgs& a = t.a;
+  for (int64_t r = 0; r < t.places(); ++r) {
+    if (!t.taken(r)) continue;
+    float top = t.whole_max[r], total = t.whole_sum[r];
+    float scale = 1;
+    if (a.mod.sinks) {
+      const float sink = a.mod.sinks[t.head(r)], highest = __builtin_fmaxf(top, sink);
+      scale = __builtin_expf(top - highest);
+      total = total * scale + __builtin_expf(sink - highest);
+      top = highest;
+    }
+    const Out out = out_row(a.out, t.token(r));
+    const F factor = set1(scale / total);
+    for (int64_t c = 0; c < t.v_dim; c += kLanes)
+      store(out, t.head(r) * t.v_dim + c, loadu(t.whole + r * t.v_pad + c) * factor, smaller(kLanes, t.v_dim - c));
+    if (a.lse) a.lse[t.token(r) * a.heads + t.head(r)] = top + __builtin_logf(total);
+  }
+}
+
+
+}  // namespace
+}  // namespace transom::cpu::TRANSOM_ISA
