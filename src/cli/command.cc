@@ -60,7 +60,7 @@ CLI::App& add_command(CLI::App& app, CommonOptions& common, const std::string& n
       ->group(kGroup);
   add_choice(command, "--dtype", common.dtype, {"auto", "float32", "bfloat16", "float16"}, "Type of activations")
       ->group(kGroup);
-  add_choice(command, "--kv-cache-dtype", common.kv_cache_dtype, {"auto", "float32", "bfloat16", "float16"},
+  add_choice(command, "--kv-cache-dtype", common.kv_cache_dtype, {"auto", "float32", "bfloat16", "float16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"},
              "Type of kept keys and values (auto: bfloat16, unless the weights are mostly float32)")
       ->group(kGroup);
   command.add_option("--kernels", common.kernels, "Kernels to compute with: auto, ref, avx2, avx512, amx …")

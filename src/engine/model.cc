@@ -129,17 +129,30 @@ const Kernels& choose_kernels(const ModelOptions& o) {
 }
 
 // Nothing for auto.
-std::optional<DType> chosen_dtype(const char* flag, const std::string& value) {
+std::optional<DType> chosen_dtype(const char* flag, const std::string& value, bool blocks = false) {
   if (value == "auto") return {};
   const auto t = parse_dtype(value);
-  if (!t || (*t != DType::kF32 && *t != DType::kBF16 && *t != DType::kF16))
-    fail(Code::kInvalidArgument, flag, "expected auto, float32, bfloat16 or float16, got {}", value);
-  return t;
+  if (t == DType::kF32 || t == DType::kBF16 || t == DType::kF16) return t;
+  if (blocks && (t == DType::kQ8_0 || t == DType::kQ5_1 || t == DType::kQ5_0 || t == DType::kQ4_1 || t == DType::kQ4_0)) return t;
+  fail(Code::kInvalidArgument, flag, "expected auto, float32, bfloat16{}, got {}", blocks ? ", float16, q8_0, q5_1, q5_0, q4_1 or q4_0" : " or float16", value);
+}
+
+void check_kept_in_blocks(const Model::Impl& m, DType t) {
+  const auto refuse = [&](std::string_view why) { fail(Code::kUnsupported, "--kv-cache-dtype", "expected a float type, since {}, got {}", why, name(t)); };
+  if (!m.kernels->host_memory) refuse(fmt::format("{} kernels read no blocks", m.kernels->name));
+  for (const StateSpec& s : m.states) {
+    if (s.k_dim == 0) continue;
+    if (s.head_dim == 0) refuse("this model's heads share a latent");
+    if (s.head_dim % info(t).block != 0) refuse(fmt::format("heads of {} do not divide into blocks of {}", s.head_dim, info(t).block));
+  }
 }
 
 // Of kept keys and values. The bytes of a long context are read for every token, as weights are: they need no more precision than those.
 DType choose_kv_dtype(const Model::Impl& m) {
-  if (const auto asked = chosen_dtype("--kv-cache-dtype", m.options.kv_cache_dtype)) return *asked;
+  if (const auto asked = chosen_dtype("--kv-cache-dtype", m.options.kv_cache_dtype, true)) {
+    if (is_quantized(*asked)) check_kept_in_blocks(m, *asked);
+    return *asked;
+  }
   if (m.options.dtype != "auto" || !m.kernels->host_memory || std::string_view(m.kernels->name) == "ref") return m.dtype;
   int64_t floats = 0, all = 0;
   for (const Binding& b : m.bindings.rows) {
@@ -331,7 +344,7 @@ nlohmann::ordered_json Model::describe() const {
   int64_t state = 0, slot = 0;
   Json layers = Json::array();
   for (const StateSpec& s : m.states) {
-    state += (s.k_dim + s.v_dim) * info(m.kv_dtype).bytes;
+    state += row_bytes(m.kv_dtype, s.k_dim) + row_bytes(m.kv_dtype, s.v_dim);
     slot += s.per_sequence * static_cast<int64_t>(sizeof(float));
     layers.push_back({{"k_dim", s.k_dim}, {"v_dim", s.v_dim}, {"window", s.window}, {"per_sequence", s.per_sequence}});
   }

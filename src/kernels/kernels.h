@@ -99,7 +99,8 @@ struct SequenceTable {
   int32_t max_q_len = 0, max_kv_len = 0;  // host values: the largest of each
 };
 
-// k_cache[slots[t]] = k[t], v_cache[slots[t]] = v[t], converted to the cache's type.
+// k_cache[slots[t]] = k[t], v_cache[slots[t]] = v[t], converted to the cache's type: a float type or Q4_0, Q4_1, Q5_0, Q5_1 or Q8_0, whose
+// blocks of 32 lie within a head.
 struct KvWriteArgs {
   ConstView k, v;         // [T, kv_heads * hd]
   const int32_t* slots;   // [T]

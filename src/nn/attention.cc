@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cmath>
+#include <numeric>
 
 namespace transom::nn {
 namespace {
@@ -56,7 +57,7 @@ Attention::Attention(const Scope& s, const AttentionSpec& spec)
   state_ = spec.state_of;
   if (spec.mask.causal && state_ < 0)
     state_ = s.state({.k_dim = spec.kv_heads * spec.head_dim, .v_dim = spec.kv_heads * value_dim(spec),
-                      .window = spec.mask.chunk > 0 ? spec.mask.chunk : spec.mask.window});
+                      .window = spec.mask.chunk > 0 ? spec.mask.chunk : spec.mask.window, .head_dim = std::gcd(spec.head_dim, value_dim(spec))});
 }
 
 // What becomes of queries and keys before they meet: norm, clip, rotation, growth. k is absent where it is an earlier layer's.

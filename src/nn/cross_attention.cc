@@ -15,7 +15,7 @@ CrossAttention::CrossAttention(const Scope& s, const AttentionSpec& a)
       q_(s / a.q, a.hidden, a.heads * a.head_dim, {Axis::kOut, a.head_dim}, bias(a.qkv_bias)),
       kv_(s, a.hidden, {projections(a)[1], projections(a)[2]}),
       out_(s / a.o, a.heads * a.head_dim, a.hidden, {Axis::kIn, a.head_dim}, bias(a.out_bias)),
-      state_(s.state({.k_dim = a.kv_heads * a.head_dim, .v_dim = a.kv_heads * a.head_dim, .tokens = StateSpec::Tokens::kSource})) {}
+      state_(s.state({.k_dim = a.kv_heads * a.head_dim, .v_dim = a.kv_heads * a.head_dim, .tokens = StateSpec::Tokens::kSource, .head_dim = a.head_dim})) {}
 
 Tensor CrossAttention::forward(Ctx& cx, const Tensor& x) const {
   const Tensor q = q_.forward(cx, x);

@@ -72,6 +72,7 @@ struct StateSpec {
   int32_t window = 0;            // tokens that stay visible; 0 means all
   int64_t per_sequence = 0;      // F32 numbers, however long the sequence is
   Tokens tokens = Tokens::kOwn;
+  int64_t head_dim = 0;  // k and v are made of heads of a multiple of this; 0: all heads share what is kept
   bool operator==(const StateSpec&) const = default;
 };
 

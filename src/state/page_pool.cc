@@ -99,7 +99,7 @@ SequenceState PagePool::fork(const SequenceState& s, Stream& stream) {
 
 void PagePool::copy_rows(int32_t state, int32_t from, int32_t to, int64_t rows, Stream& stream) {
   const auto copy = [&](std::byte* memory, int64_t dim) {
-    const int64_t row = dim * info(dtype_).bytes;
+    const int64_t row = row_bytes(dtype_, dim);
     kernels_.copy_on_device(memory + to * page_bytes(dim), memory + from * page_bytes(dim), rows * row, stream);
   };
   copy(caches_[state].k.get(), specs_[state].k_dim);
@@ -158,7 +158,7 @@ int64_t PagePool::bytes() const {
 
 int64_t PagePool::bytes_per_token() const {
   int64_t n = 0;
-  for (const StateSpec& s : specs_) n += (s.k_dim + s.v_dim) * info(dtype_).bytes;
+  for (const StateSpec& s : specs_) n += row_bytes(dtype_, s.k_dim) + row_bytes(dtype_, s.v_dim);
   return n;
 }
 

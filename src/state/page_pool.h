@@ -23,7 +23,7 @@ struct SequenceState {
 
 class PagePool {
  public:
-  // `specs` by state index, as layers registered them; values are stored as `dtype` (F32, BF16 or F16). Not more than
+  // `specs` by state index, as layers registered them; values are stored as `dtype` (of kv_write). Not more than
   // `max_pages` pages a group (0: no bound).
   PagePool(std::vector<StateSpec> specs, int32_t page_size, DType dtype, const Kernels& kernels, int64_t max_pages = 0);
 
@@ -60,7 +60,7 @@ class PagePool {
   static void drop(Group& g, int32_t page);
   void copy_rows(int32_t state, int32_t from, int32_t to, int64_t rows, Stream& stream);
   int64_t pages_for(const Group& g, const SequenceState& s, int64_t tokens) const;
-  int64_t page_bytes(int64_t dim) const { return int64_t{page_size_} * dim * info(dtype_).bytes; }
+  int64_t page_bytes(int64_t dim) const { return page_size_ * row_bytes(dtype_, dim); }
 
   std::vector<StateSpec> specs_;
   std::vector<int32_t> group_of_;

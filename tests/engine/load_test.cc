@@ -52,6 +52,13 @@ TEST(KvCache, IsBfloat16UnlessWeightsOrCallerSayOtherwise) {
   } catch (const Error& e) {
     EXPECT_THAT(e.what(), AllOf(HasSubstr("--kv-cache-dtype"), HasSubstr("int3")));
   }
+  for (const auto& [model, why] : {std::pair{"llama-mha", "heads of 8 do not divide into blocks of 32"}, {"deepseek-v2", "share a latent"}})
+    try {
+      kept(model, {.kv_cache_dtype = "q8_0"});
+      ADD_FAILURE() << "expected an error";
+    } catch (const Error& e) {
+      EXPECT_THAT(e.what(), AllOf(HasSubstr("--kv-cache-dtype"), HasSubstr(why)));
+    }
 }
 
 // Keys and values are rounded once, when they are kept, and read from there by the step that makes them too.

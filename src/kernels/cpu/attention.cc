@@ -34,13 +34,13 @@ TRANSOM_INLINE I odd_of_pairs(I v) {
 #endif
 }
 
-// keys[column][i .. i + kLanes) from rows of keys, null for a key that is not there: zeros.
+// keys[column][i .. i + kLanes) from one kv head's part of rows of keys, null for a key that is not there: zeros.
 void transpose_keys(Tile& t, const In (&row)[kLanes], int64_t i) {
   I v[kLanes];
   int64_t c = 0;
-  if (t.a.k.dtype == DType::kBF16)  // a pair of columns at a time, moved as one
+  if (t.k.type == DType::kBF16)  // a pair of columns at a time, moved as one
     for (; c + 2 * kLanes <= t.head_dim; c += 2 * kLanes) {
-      for (int k = 0; k < kLanes; ++k) v[k] = row[k].p ? load_i(static_cast<const uint16_t*>(row[k].p) + t.kv * t.head_dim + c) : zero_i();
+      for (int k = 0; k < kLanes; ++k) v[k] = row[k].p ? load_i(static_cast<const uint16_t*>(row[k].p) + c) : zero_i();
       transpose(v);
       for (int64_t k = 0; k < kLanes; ++k) {
         if (in_pairs(t)) {
@@ -54,7 +54,7 @@ void transpose_keys(Tile& t, const In (&row)[kLanes], int64_t i) {
   for (; c < t.head_dim; c += kLanes) {
     const int64_t n = smaller(kLanes, t.head_dim - c);
     for (int k = 0; k < kLanes; ++k) {
-      const F x = row[k].p ? load(row[k], t.kv * t.head_dim + c, n) : zero();
+      const F x = row[k].p ? load(row[k], c, n) : zero();
       memcpy(&v[k], &x, sizeof x);
     }
     transpose(v);
@@ -68,7 +68,7 @@ void load_keys(Tile& t, int64_t j, int64_t lo, int64_t hi) {
     In row[kLanes];
     for (int64_t k = 0; k < kLanes; ++k) {
       const bool there = j + i + k >= lo && j + i + k < hi;
-      row[k] = {there ? in_row(t.a.k, t.row[i + k]).p : nullptr, t.a.k.dtype};
+      row[k] = there ? t.k.read(t.row[i + k], k) : In{nullptr, t.k.type};
     }
     transpose_keys(t, row, i);
   }
@@ -82,7 +82,7 @@ void interleave_values(Tile& t, int64_t j, int64_t lo, int64_t hi) {
     const uint16_t* row[2];
     for (int64_t k = 0; k < 2; ++k) {
       const bool there = j + i + k >= lo && j + i + k < hi;
-      row[k] = there ? static_cast<const uint16_t*>(in_row(t.a.v, t.row[i + k]).p) + t.kv * t.v_dim : nullptr;
+      row[k] = there ? static_cast<const uint16_t*>(t.v.read(t.row[i + k], k).p) : nullptr;
     }
     float* out = t.values + i / 2 * t.v_pad;
     for (int64_t c = 0; c < t.v_dim; c += 2 * kLanes) {
@@ -97,7 +97,7 @@ void interleave_values(Tile& t, int64_t j, int64_t lo, int64_t hi) {
 #endif
 
 // Values are read where they lie if they are floats.
-bool reads_values(const Tile& t) { return t.v_pad == t.v_dim && t.a.v.dtype == DType::kF32; }
+bool reads_values(const Tile& t) { return t.v_pad == t.v_dim && t.v.stored == DType::kF32; }
 
 void load_values(Tile& t, int64_t j, int64_t lo, int64_t hi) {
 #if defined(__AVX512BF16__)
@@ -111,14 +111,14 @@ void load_values(Tile& t, int64_t j, int64_t lo, int64_t hi) {
       if (!direct) memset(row, 0, static_cast<size_t>(t.v_pad) * sizeof(float));
       continue;
     }
-    const In in = in_row(t.a.v, t.row[i]);
+    const In in = t.v.read(t.row[i], 0);
     if (direct) {
-      t.value_row[i] = row_at(in.p, in.type, t.kv * t.v_dim, 1);
+      t.value_row[i] = in.p;
       continue;
     }
     for (int64_t c = 0; c < t.v_pad; c += kLanes) {
       const int64_t n = smaller(kLanes, t.v_dim - c);
-      storeu(row + c, n > 0 ? load(in, t.kv * t.v_dim + c, n) : zero());
+      storeu(row + c, n > 0 ? load(in, c, n) : zero());
     }
   }
 }
@@ -234,7 +234,8 @@ void attend(Tile& t, int64_t j0, int64_t j1) {
 
 size_t attention_scratch(const AttentionArgs& a) {
   const int64_t hd = round_up(a.q.cols / a.heads, kLanes), v = padded4(a.out.cols / a.heads);
-  const int64_t n = kAttentionRows * (hd + kKeys + 2 * v + 4) + (hd + kLanes) * kKeys + kKeys * v + 16 * 10;
+  const int64_t decoded = kDecodedRows * kAttentionRows / kFewAttentionRows * larger(hd, v);
+  const int64_t n = kAttentionRows * (hd + kKeys + 2 * v + 4) + (hd + kLanes) * kKeys + kKeys * v + decoded + 16 * 11;
   return static_cast<size_t>(n) * sizeof(float);
 }
 int64_t attention_part_floats(const AttentionArgs& a) { return kAttentionRows * (padded4(a.out.cols / a.heads) + 2); }

@@ -7,19 +7,16 @@
 namespace transom::cpu::TRANSOM_ISA {
 namespace {
 
-constexpr int64_t kRun = 16, kAhead = 32;  // keys; from the prefetch of a row to its use
+constexpr int64_t kRun = kDecodedRows, kAhead = 32;  // keys; from the prefetch of a row to its use
 
-// Where the keys of the block under way lie, from the first column of the tile's first kv head; those that no row sees
-// repeat the nearest that one sees: their probability is zero.
+// Which keys of the block under way are seen, and where the state has them; those that no row sees repeat the nearest that one
+// sees: their probability is zero.
 struct Block {
   int64_t j, first, last;  // keys [first, last) are seen
-  const void *key[kKeys], *value[kKeys];
+  int64_t row[kKeys];
 
   Block(const Tile& t, int64_t from, int64_t lo, int64_t hi) : j(from), first(larger(lo - from, 0)), last(smaller(hi - from, kKeys)) {
-    for (int64_t i = 0; i < kKeys; ++i) {
-      const int64_t row = t.row[smaller(larger(i, first), last - 1)];
-      key[i] = in_row(t.a.k, row).p, value[i] = in_row(t.a.v, row).p;
-    }
+    for (int64_t i = 0; i < kKeys; ++i) row[i] = t.row[smaller(larger(i, first), last - 1)];
   }
 };
 
@@ -27,12 +24,8 @@ struct Block {
 // a burst of prefetches would keep what is needed now waiting.
 class Fetch {
  public:
-  Fetch(const Tile& t, const Block& b, const ConstView& of, int64_t head_columns, int64_t i)
-      : t_(t), b_(b), of_(of), column_(t.kv * head_columns), size_(of.dtype == DType::kF32 ? 4 : 2), key_(i + kAhead), bytes_(t.kvs * head_columns * size_) {
-    enter();
-  }
-  int size() const { return size_; }  // bytes of a column
-  TRANSOM_INLINE void lines(int n) {
+  Fetch(const Tile& t, const Block& b, const KeptRows& of, int64_t i) : t_(t), b_(b), of_(of), bytes_(of.bytes()), key_(i + kAhead) { enter(); }
+  TRANSOM_INLINE void lines(int64_t n) {
     for (; n > 0; --n, at_ += 64) {
       if (at_ >= end_) ++key_, enter();
       _mm_prefetch(at_, _MM_HINT_T1);
@@ -43,18 +36,36 @@ class Fetch {
   void enter() {
     const bool here = key_ < kKeys;
     const int64_t k = here ? key_ : key_ - kKeys;
-    const bool wanted = here ? k >= b_.first && k < b_.last : k >= t_.ahead_begin && k < t_.ahead_end;
-    const int64_t row = !wanted ? t_.row[b_.first] : here ? t_.row[k] : t_.ahead[k];
-    at_ = static_cast<const char*>(row_at(of_.data, of_.dtype, of_.stride, row)) + column_ * size_;
+    const bool wanted = here ? k < b_.last : k >= t_.ahead_begin && k < t_.ahead_end;
+    at_ = reinterpret_cast<const char*>(of_.row(here || !wanted ? b_.row[here ? k : 0] : t_.ahead[k]));
     end_ = at_ + bytes_;
   }
   const Tile& t_;
   const Block& b_;
-  const ConstView& of_;
-  const int64_t column_;
-  const int size_;
-  int64_t key_, bytes_;
+  const KeptRows& of_;
+  const int64_t bytes_;
+  int64_t key_;
   const char *at_ = nullptr, *end_ = nullptr;
+};
+
+// A run's rows of keys or values from key i on, as they are read, and what fetches later ones: all at once where rows are decoded, else as the
+// arithmetic goes on.
+struct Run {
+  const void* row[kRun];
+  DType type;
+  Fetch ahead, *fetch;
+
+  Run(const Tile& t, const Block& b, const KeptRows& of, int64_t i) : type(of.type), ahead(t, b, of, i), fetch(of.stored == of.type ? &ahead : nullptr) {
+    for (int64_t k = 0; k < kRun; ++k) {
+      if (!fetch) ahead.lines((of.bytes() + 63) / 64);
+      row[k] = of.read(b.row[i + k], k).p;
+    }
+  }
+  // n elements from `column` on are about to be used, by the first of the rows that use them.
+  TRANSOM_INLINE void use(int64_t n) {
+    if (fetch) fetch->lines(n * (type == DType::kF32 ? 4 : 2) / 64);
+  }
+  Run(const Run&) = delete;
 };
 
 #if defined(__AVX512BF16__)
@@ -76,24 +87,24 @@ TRANSOM_INLINE F sum_quarters(F a, F b, F c, F d) {
   return _mm512_shuffle_ps(ab, cd, 0x88) + _mm512_shuffle_ps(ab, cd, 0xdd);
 }
 
-// p[r .. r + 4)[keys i0 .. i1) of one kv head, whose keys start at `column`.
-void score_by_four(Tile& t, const Block& b, int64_t r, int64_t column, int64_t i0, int64_t i1, Fetch* fetch) {
+// p[r .. r + 4)[n keys from i on] of one kv head, whose keys start at `column`.
+void score_by_four(Tile& t, Run& run, int64_t r, int64_t column, int64_t i, int64_t n, bool first) {
   const auto* q = reinterpret_cast<const uint16_t*>(t.q) + r * t.head_dim;
   const F scale = set1(t.a.scale);
-  for (int64_t i = i0; i < i1; i += 8) {
+  for (int64_t k0 = 0; k0 < n; k0 += 8) {
     const uint16_t* key[8];
-    for (int k = 0; k < 8; ++k) key[k] = static_cast<const uint16_t*>(b.key[i + k]) + column;
+    for (int k = 0; k < 8; ++k) key[k] = static_cast<const uint16_t*>(run.row[k0 + k]) + column;
     F acc[8];
     for (F& x : acc) x = zero();
     for (int64_t c = 0; c < t.head_dim; c += 8) {
       const I x = load_i(q + c * 4);
-      if (fetch) fetch->lines(2);
+      if (first) run.use(64);
       for (int k = 0; k < 8; ++k)
         acc[k] = dot_pairs(acc[k], x, _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(key[k] + c))));
     }
     for (int half = 0; half < 2; ++half) {
       const F s = sum_quarters(acc[4 * half], acc[4 * half + 1], acc[4 * half + 2], acc[4 * half + 3]) * scale;
-      float* p = t.p + r * kKeys + i + 4 * half;
+      float* p = t.p + r * kKeys + i + k0 + 4 * half;
       _mm_storeu_ps(p, _mm512_castps512_ps128(s));
       _mm_storeu_ps(p + kKeys, _mm512_extractf32x4_ps(s, 1));
       _mm_storeu_ps(p + 2 * kKeys, _mm512_extractf32x4_ps(s, 2));
@@ -113,27 +124,27 @@ TRANSOM_INLINE void restore_columns(float* part, int64_t columns) {
   }
 }
 
-// part[r .. r + M) += p · values of the keys [i0, i1), two keys at a time, N times 32 columns from c on; p holds pairs of bfloat16.
+// part[r .. r + M) += p · values of n keys from i on, two keys at a time, N times 32 columns from c on; p holds pairs of bfloat16.
 template <int M, int N>
-TRANSOM_INLINE void weigh_interleaved(Tile& t, const Block& b, int64_t r, int64_t column, int64_t c, int64_t i0, int64_t i1, Fetch* fetch) {
+TRANSOM_INLINE void weigh_interleaved(Tile& t, Run& run, int64_t r, int64_t column, int64_t c, int64_t i, int64_t n, bool first) {
   F acc[M][2 * N];
   for (int m = 0; m < M; ++m)
     for (int v = 0; v < 2 * N; ++v) acc[m][v] = loadu(t.part + (r + m) * t.v_pad + c + v * kLanes);
-  for (int64_t i = i0 / 2; 2 * i < i1; ++i) {
-    if (fetch) fetch->lines(2 * N);
+  for (int64_t k = 0; k < n; k += 2) {
+    if (first) run.use(128 * N / 2);
     I w[M];
     for (int m = 0; m < M; ++m) {
       int32_t pair;
-      memcpy(&pair, t.p + (r + m) * kKeys + i, 4);
+      memcpy(&pair, t.p + (r + m) * kKeys + (i + k) / 2, 4);
       w[m] = set1_i32(pair);
     }
-    const uint16_t *even = static_cast<const uint16_t*>(b.value[2 * i]) + column + c, *odd = static_cast<const uint16_t*>(b.value[2 * i + 1]) + column + c;
-    for (int n = 0; n < N; ++n) {
-      const I x = load_i(even + n * 2 * kLanes), y = load_i(odd + n * 2 * kLanes);
+    const auto *even = static_cast<const uint16_t*>(run.row[k]) + column + c, *odd = static_cast<const uint16_t*>(run.row[k + 1]) + column + c;
+    for (int v = 0; v < N; ++v) {
+      const I x = load_i(even + v * 2 * kLanes), y = load_i(odd + v * 2 * kLanes);
       const I low = _mm512_unpacklo_epi16(x, y), high = _mm512_unpackhi_epi16(x, y);
       for (int m = 0; m < M; ++m) {
-        acc[m][2 * n] = dot_pairs(acc[m][2 * n], w[m], low);
-        acc[m][2 * n + 1] = dot_pairs(acc[m][2 * n + 1], w[m], high);
+        acc[m][2 * v] = dot_pairs(acc[m][2 * v], w[m], low);
+        acc[m][2 * v + 1] = dot_pairs(acc[m][2 * v + 1], w[m], high);
       }
     }
   }
@@ -141,10 +152,10 @@ TRANSOM_INLINE void weigh_interleaved(Tile& t, const Block& b, int64_t r, int64_
     for (int v = 0; v < 2 * N; ++v) storeu(t.part + (r + m) * t.v_pad + c + v * kLanes, acc[m][v]);
 }
 template <int M>
-void weigh_few_pairs(Tile& t, const Block& b, int64_t r, int64_t column, int64_t i0, int64_t i1, Fetch* fetch) {
+void weigh_few_pairs(Tile& t, Run& run, int64_t r, int64_t column, int64_t i, int64_t n, bool first) {
   int64_t c = 0;
-  for (; c + 4 * kLanes <= t.v_dim; c += 4 * kLanes) weigh_interleaved<M, 2>(t, b, r, column, c, i0, i1, fetch);
-  if (c < t.v_dim) weigh_interleaved<M, 1>(t, b, r, column, c, i0, i1, fetch);
+  for (; c + 4 * kLanes <= t.v_dim; c += 4 * kLanes) weigh_interleaved<M, 2>(t, run, r, column, c, i, n, first);
+  if (c < t.v_dim) weigh_interleaved<M, 1>(t, run, r, column, c, i, n, first);
 }
 #endif
 
@@ -158,73 +169,73 @@ void load_queries_few(Tile& t) {
     if (t.taken(r)) load_query(t, r, t.q + r * stride);
 }
 
-// p[r .. r + rows)[key] of one kv head.
-void score_floats(Tile& t, const Block& b, int64_t r, int64_t column, int64_t i0, int64_t i1, Fetch& fetch) {
+// p[r .. r + rows)[n keys from i on] of one kv head.
+void score_floats(Tile& t, Run& run, int64_t r, int64_t column, int64_t i, int64_t n) {
   const int64_t stride = round_up(t.head_dim, kLanes);
-  for (int64_t i = i0; i < i1; i += kLanes)
+  for (int64_t k0 = 0; k0 < n; k0 += kLanes)
     for (int64_t m = r; m < r + t.rows; ++m) {
       F acc[kLanes];
       for (F& x : acc) x = zero();
       for (int64_t c = 0; c < t.head_dim; c += kLanes) {
         const F x = loadu(t.q + m * stride + c);
-        const int64_t n = smaller(kLanes, t.head_dim - c);
-        if (m == r) fetch.lines(kLanes * kLanes * fetch.size() / 64);
-        for (int k = 0; k < kLanes; ++k) acc[k] = fma(x, load({b.key[i + k], t.a.k.dtype}, column + c, n), acc[k]);
+        const int64_t columns = smaller(kLanes, t.head_dim - c);
+        if (m == r) run.use(kLanes * kLanes);
+        for (int k = 0; k < kLanes; ++k) acc[k] = fma(x, load({run.row[k0 + k], run.type}, column + c, columns), acc[k]);
       }
-      storeu(t.p + m * kKeys + i, sum_each(acc));
+      storeu(t.p + m * kKeys + i + k0, sum_each(acc));
     }
 }
 
-// Values of the keys [i0, i1) where weigh_rows finds them.
-void place_values(Tile& t, const Block& b, int64_t column, int64_t i0, int64_t i1) {
-  for (int64_t i = i0; i < i1; ++i) {
-    t.value_row[i] = row_at(b.value[i], t.a.v.dtype, column, 1);
+// Values of n keys where weigh_rows finds them; as floats where rows have to be padded.
+void place_values(Tile& t, const Run& run, int64_t column, int64_t i, int64_t n) {
+  for (int64_t k = 0; k < n; ++k) {
+    const In in{row_at(run.row[k], run.type, column, 1), run.type};
+    t.value_row[i + k] = in.p;
     if (t.v_pad == t.v_dim) continue;
-    const In in{t.value_row[i], t.a.v.dtype};
-    float* row = t.values + i * t.v_pad;
+    float* row = t.values + (i + k) * t.v_pad;
     for (int64_t c = 0; c < t.v_pad; c += kLanes) storeu(row + c, c < t.v_dim ? load(in, c, smaller(kLanes, t.v_dim - c)) : zero());
-    t.value_row[i] = row;
+    t.value_row[i + k] = row;
   }
 }
 // `type` is a constant in each call, so that the loads in the loop have no branch.
 template <int M, class Step>
 void weigh_floats(Tile& t, int64_t r, int64_t i0, int64_t i1, Step step) {
   if (t.v_pad != t.v_dim) return weigh_rows<M>(t, r, i0, i1, DType::kF32, step);
-  if (t.a.v.dtype == DType::kBF16) return weigh_rows<M>(t, r, i0, i1, DType::kBF16, step);
-  if (t.a.v.dtype == DType::kF16) return weigh_rows<M>(t, r, i0, i1, DType::kF16, step);
+  if (t.v.type == DType::kBF16) return weigh_rows<M>(t, r, i0, i1, DType::kBF16, step);
+  if (t.v.type == DType::kF16) return weigh_rows<M>(t, r, i0, i1, DType::kF16, step);
   weigh_rows<M>(t, r, i0, i1, DType::kF32, step);
 }
 
 void score_run(Tile& t, const Block& b, int64_t i) {
-  const int64_t i1 = smaller(i + kRun, round_up(b.last, 8));
-  Fetch fetch(t, b, t.a.k, t.head_dim, i);
+  const int64_t n = smaller(kRun, round_up(b.last, 8) - i);
+  Run run(t, b, t.k, i);
   for (int64_t h = 0; h < t.kvs; ++h) {
-    const int64_t r0 = h * t.each, column = (t.kv + h) * t.head_dim;
+    const int64_t r0 = h * t.each, column = h * t.head_dim;
 #if defined(__AVX512BF16__)
     if (in_pairs(t)) {
-      for (int64_t r = r0; r < r0 + t.each; r += kAtOnce) score_by_four(t, b, r, column, i, i1, r == r0 ? &fetch : nullptr);
+      for (int64_t r = r0; r < r0 + t.each; r += kAtOnce) score_by_four(t, run, r, column, i, n, r == r0);
       continue;
     }
 #endif
-    score_floats(t, b, r0, column, i, i1, fetch);
+    score_floats(t, run, r0, column, i, n);
   }
 }
 
 template <int M>
 void weigh_run(Tile& t, const Block& b, int64_t i) {
-  const int64_t i0 = larger(i, b.first), i1 = smaller(i + kRun, b.last);
-  Fetch fetch(t, b, t.a.v, t.v_dim, i);
+  const int64_t n = smaller(kRun, b.last - i);
+  Run run(t, b, t.v, i);
   for (int64_t h = 0; h < t.kvs; ++h) {
-    const int64_t r0 = h * t.each, r1 = M == 1 ? r0 + 1 : r0 + t.each, column = (t.kv + h) * t.v_dim;
+    const int64_t r0 = h * t.each, r1 = M == 1 ? r0 + 1 : r0 + t.each, column = h * t.v_dim;
 #if defined(__AVX512BF16__)
     if (value_pairs(t)) {
-      for (int64_t r = r0; r < r1; r += M) weigh_few_pairs<M>(t, b, r, column, i0, i1, r == r0 ? &fetch : nullptr);
+      for (int64_t r = r0; r < r1; r += M) weigh_few_pairs<M>(t, run, r, column, i, n, r == r0);
       continue;
     }
 #endif
-    place_values(t, b, column, i0, i1);
-    weigh_floats<M>(t, r0, i0, i1, [&] { fetch.lines(4 * kLanes * fetch.size() / 64); });
-    for (int64_t r = r0 + M; r < r1; r += M) weigh_floats<M>(t, r, i0, i1, [] {});
+    place_values(t, run, column, i, n);
+    weigh_floats<M>(t, r0, i, i + n, [&] { run.use(4 * kLanes); });
+    for (int64_t r = r0 + M; r < r1; r += M) weigh_floats<M>(t, r, i, i + n, [] {});
   }
 }
 

@@ -3,7 +3,11 @@
 // 2018); every kAttentionSegment keys they are closed and merged in order.
 #pragma once
 
+#include "kernels/cpu/expand.h"
 #include "kernels/cpu/isa.h"
+#if defined(__AVX512BF16__)
+#include "kernels/cpu/levels_bf16.h"
+#endif
 #include "kernels/cpu/math.h"
 
 namespace transom::cpu::TRANSOM_ISA {
@@ -15,6 +19,49 @@ constexpr float kNone = -__builtin_inff();
 TRANSOM_INLINE int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 TRANSOM_INLINE int64_t padded4(int64_t n) { return round_up(n, 4 * kLanes); }
 
+#if defined(__AVX512BF16__)
+constexpr DType kDecodedType = DType::kBF16;
+#else
+constexpr DType kDecodedType = DType::kF32;
+#endif
+// n elements of blocks of 32, as kDecodedType.
+inline void decode_blocks(DType type, const std::byte* p, int64_t n, void* to) {
+  with_block_format(type, [&](auto f) {
+    using Fmt = decltype(f);
+#if defined(__AVX512BF16__)
+    look_up_bf16<Fmt>(reinterpret_cast<Bytes>(p), n, static_cast<uint16_t*>(to));
+#else
+    expand_format<Fmt>(reinterpret_cast<Bytes>(p), n, [to](int64_t i, F a, F b) {
+      storeu(static_cast<float*>(to) + i, a);
+      storeu(static_cast<float*>(to) + i + kLanes, b);
+    });
+#endif
+  });
+}
+
+// The columns of some kv heads in the rows of keys or of values: where they lie, and as what they are read. Blocks of a quantized type are
+// first decoded, up to kDecodedRows rows at a time.
+constexpr int64_t kDecodedRows = 16;
+struct KeptRows {
+  DType stored, type;  // `type` is a float type
+  int64_t stride, columns;  // stride in bytes
+  const std::byte* data;    // of row 0, at the first column
+  void* decoded = nullptr;
+
+  KeptRows(const ConstView& of, int64_t column, int64_t n)
+      : stored(of.dtype), type(is_quantized(of.dtype) ? kDecodedType : of.dtype), stride(row_bytes(of.dtype, of.stride)), columns(n),
+        data(static_cast<const std::byte*>(of.data) + row_bytes(of.dtype, column)) {}
+  const std::byte* row(int64_t r) const { return data + r * stride; }
+  int64_t bytes() const { return row_bytes(stored, columns); }
+  // Row r as `type`; if it has to be decoded, in place i of those that are.
+  In read(int64_t r, int64_t i) const {
+    if (stored == type) return {row(r), type};
+    void* to = static_cast<char*>(decoded) + i * columns * (type == DType::kF32 ? 4 : 2);
+    decode_blocks(stored, row(r), columns, to);
+    return {to, type};
+  }
+};
+
 // Rows are numbered through the tile's kv heads, `each` places a head, of which the first `rows` are taken. Sums are
 // out[row][v_pad] with their maximum and weight: the segment's and the whole's.
 struct Tile {
@@ -23,6 +70,7 @@ struct Tile {
   int64_t kv, kvs, group, head_dim, v_dim, v_pad, r0, rows, each;
   bool few;
   float *q, *keys, *values, *p, *part, *whole, *part_max, *part_sum, *whole_max, *whole_sum;
+  KeptRows k, v;
   int64_t begin[kAttentionRows], end[kAttentionRows];  // the keys that row r of every kv head sees
   const void* value_row[kKeys];                        // of the type that weigh_rows is told
   // Where the state has the keys of the block under way and of the next one; of that, only [ahead_begin, ahead_end) are wanted.
@@ -30,7 +78,8 @@ struct Tile {
 
   Tile(const AttentionArgs& args, const AttentionTile& of, std::byte* scratch)
       : a(args), s(of.s), kv(of.kv), kvs(of.kvs), group(args.heads / args.kv_heads), head_dim(args.q.cols / args.heads),
-        v_dim(args.out.cols / args.heads), v_pad(padded4(v_dim)), r0(of.r0), rows(of.rows), each(round_up(of.rows, kAtOnce)), few(of.few) {
+        v_dim(args.out.cols / args.heads), v_pad(padded4(v_dim)), r0(of.r0), rows(of.rows), each(round_up(of.rows, kAtOnce)), few(of.few),
+        k(args.k, of.kv * head_dim, of.kvs * head_dim), v(args.v, of.kv * v_dim, of.kvs * v_dim) {
     float* next = reinterpret_cast<float*>(scratch);
     const auto take = [&](int64_t n) {
       float* p0 = next;
@@ -47,6 +96,7 @@ struct Tile {
     part_sum = take(kAttentionRows);
     whole_max = take(kAttentionRows);
     whole_sum = take(kAttentionRows);
+    k.decoded = v.decoded = take(kDecodedRows * larger(of.kvs * head_dim, of.kvs * v_dim));
     for (int64_t r = 0; r < rows; ++r) {
       const int64_t at = position(r), window = a.mask.window, chunk = a.mask.chunk;
       begin[r] = window > 0 ? larger(0, at - window + 1) : 0;
@@ -85,7 +135,7 @@ struct Tile {
 // Where the instruction set multiplies pairs of bfloat16, scores are formed of queries as bfloat16 and keys as they are, and scaled afterwards.
 TRANSOM_INLINE bool in_pairs(const Tile& t) {
 #if defined(__AVX512BF16__)
-  return t.a.k.dtype == DType::kBF16 && t.head_dim % (2 * kLanes) == 0;
+  return t.k.type == DType::kBF16 && t.head_dim % (2 * kLanes) == 0;
 #else
   return t.rows < 0;  // never
 #endif
@@ -93,7 +143,7 @@ TRANSOM_INLINE bool in_pairs(const Tile& t) {
 // Likewise values and the weights of their sums, which are rounded to bfloat16.
 TRANSOM_INLINE bool value_pairs(const Tile& t) {
 #if defined(__AVX512BF16__)
-  return t.a.v.dtype == DType::kBF16 && t.v_dim % (2 * kLanes) == 0;
+  return t.v.type == DType::kBF16 && t.v_dim % (2 * kLanes) == 0;
 #else
   return t.rows < 0;
 #endif
@@ -111,14 +161,6 @@ TRANSOM_INLINE void load_query(const Tile& t, int64_t place, float* out) {
 TRANSOM_INLINE void load_query_bf16(const Tile& t, int64_t place, void* out) {
   const In in = in_row(t.a.q, t.token(place));
   for (int64_t c = 0; c < t.head_dim; c += kLanes) store({out, DType::kBF16}, c, load(in, t.head(place) * t.head_dim + c));
-}
-
-// `columns` of a row from `column` on.
-template <int kHint>
-TRANSOM_INLINE void prefetch_part(const ConstView& v, int64_t row, int64_t column, int64_t columns) {
-  const int64_t size = v.dtype == DType::kF32 ? 4 : 2;
-  const auto* p = static_cast<const char*>(in_row(v, row).p) + column * size;
-  for (int64_t at = 0; at < columns * size; at += 64) _mm_prefetch(p + at, static_cast<_mm_hint>(kHint));
 }
 
 TRANSOM_INLINE F lane_numbers() {

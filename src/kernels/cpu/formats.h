@@ -375,15 +375,22 @@ struct IQ4_XS {
   }
 };
 
-// Calls f with the format's struct; false when there is none.
+// Calls f with the format's struct; false when there is none. First those that keys and values may be kept in.
 template <class Call>
-TRANSOM_INLINE bool with_format(DType t, Call&& f) {
+TRANSOM_INLINE bool with_block_format(DType t, Call&& f) {
   switch (t) {
     case DType::kQ4_0: return f(Q4_0()), true;
     case DType::kQ4_1: return f(Q4_1()), true;
     case DType::kQ5_0: return f(Q5_0()), true;
     case DType::kQ5_1: return f(Q5_1()), true;
     case DType::kQ8_0: return f(Q8_0()), true;
+    default: return false;
+  }
+}
+template <class Call>
+TRANSOM_INLINE bool with_format(DType t, Call&& f) {
+  if (with_block_format(t, f)) return true;
+  switch (t) {
     case DType::kQ2_K: return f(Q2_K()), true;
     case DType::kQ3_K: return f(Q3_K()), true;
     case DType::kQ4_K: return f(Q4_K()), true;

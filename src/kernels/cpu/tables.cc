@@ -87,11 +87,22 @@ struct Rows {
   static void rope(const RopeArgs& a, Stream& s) {
     by_rows(s, a.x.rows, a.x.cols, [&](int64_t b, int64_t e) { p().rope(a, b, e); });
   }
+  static void keep_row(const View& cache, int64_t slot, const ConstView& from, int64_t t) {
+    std::byte* to = static_cast<std::byte*>(cache.data) + row_bytes(cache.dtype, slot * cache.stride);
+    const auto* row = static_cast<const std::byte*>(element(from, t));
+    if (!is_quantized(cache.dtype)) return p().convert(cache.dtype, to, from.dtype, row, from.cols, 1.f);
+    float part[512];
+    for (int64_t c = 0; c < from.cols; c += 512) {
+      const int64_t n = std::min<int64_t>(512, from.cols - c);
+      p().convert(DType::kF32, part, from.dtype, row + c * info(from.dtype).bytes, n, 1.f);
+      quantize_row(cache.dtype, part, to + row_bytes(cache.dtype, c), n);
+    }
+  }
   static void kv_write(const KvWriteArgs& a, Stream& s) {
     by_rows(s, a.k.rows, a.k.cols + a.v.cols, [&](int64_t b, int64_t e) {
       for (int64_t t = b; t < e; ++t) {
-        p().convert(a.k_cache.dtype, element(a.k_cache, a.slots[t]), a.k.dtype, element(a.k, t), a.k.cols, 1.f);
-        p().convert(a.v_cache.dtype, element(a.v_cache, a.slots[t]), a.v.dtype, element(a.v, t), a.v.cols, 1.f);
+        keep_row(a.k_cache, a.slots[t], a.k, t);
+        keep_row(a.v_cache, a.slots[t], a.v, t);
       }
     });
   }

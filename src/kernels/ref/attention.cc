@@ -62,12 +62,18 @@ struct Visible {
   }
 };
 
+void keep_row(const View& cache, int64_t slot, const ConstView& from, int64_t t) {
+  std::vector<float> row(from.cols);
+  for (int64_t c = 0; c < from.cols; ++c) row[c] = static_cast<float>(load(from, t, c));
+  quantize_row(cache.dtype, row.data(), static_cast<std::byte*>(cache.data) + row_bytes(cache.dtype, slot * cache.stride), from.cols);
+}
+
 }  // namespace
 
 void kv_write(const KvWriteArgs& a, Stream& s) {
   parallel(s, a.k.rows, [&](int64_t t) {
-    for (int64_t c = 0; c < a.k.cols; ++c) store(a.k_cache, a.slots[t], c, load(a.k, t, c));
-    for (int64_t c = 0; c < a.v.cols; ++c) store(a.v_cache, a.slots[t], c, load(a.v, t, c));
+    keep_row(a.k_cache, a.slots[t], a.k, t);
+    keep_row(a.v_cache, a.slots[t], a.v, t);
   });
 }
 

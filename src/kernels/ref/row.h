@@ -5,6 +5,7 @@
 #include "base/threads.h"
 #include "kernels/kernels.h"
 #include "tensor/half.h"
+#include "tensor/quant.h"
 
 namespace transom::ref {
 
@@ -13,6 +14,11 @@ inline double load(const ConstView& v, int64_t r, int64_t c) {
     case DType::kF32: return v.row<float>(r)[c];
     case DType::kBF16: return bf16_to_f32(v.row<uint16_t>(r)[c]);
     case DType::kF16: return f16_to_f32(v.row<uint16_t>(r)[c]);
+    case DType::kQ4_0: case DType::kQ4_1: case DType::kQ5_0: case DType::kQ5_1: case DType::kQ8_0: {
+      float block[32];
+      dequantize_row(v.dtype, static_cast<const std::byte*>(v.data) + row_bytes(v.dtype, r * v.stride + c / 32 * 32), block, 32);
+      return block[c % 32];
+    }
     default: fail(Code::kInternal, "ref kernel", "expected F32, BF16 or F16 activations, got {}", name(v.dtype));
   }
 }
