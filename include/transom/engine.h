@@ -90,10 +90,14 @@ class Engine {
     std::span<const int32_t> source = {};
     const Matrix* features = nullptr;
   };
-  // One pass over several sequences: appends the ids to each and returns the wanted rows of logits, in order; a head over whole
-  // texts (HeadInfo::per_text) gives one row a sequence. The length is not held against the model's context, but for learned
-  // positions: some rotations are defined past it.
-  Matrix forward(std::span<const Feed> feeds);
+  struct Logits {
+    int64_t rows = 0, cols = 0;
+    std::span<const float> values;
+  };
+  // One pass over several sequences: appends the ids to each and returns the wanted rows of logits, in order, in the engine's memory:
+  // they are there until it is next asked for anything. A head over whole texts (HeadInfo::per_text) gives one row a sequence. The length is
+  // not held against the model's context, but for learned positions: some rotations are defined past it.
+  Logits forward(std::span<const Feed> feeds);
   // Logits of every position (or the last) of one text: in one pass, or in chunks through the state when chunk > 0.
   Matrix logits(std::span<const int32_t> ids, int64_t chunk = 0, Rows rows = Rows::kAll, const std::string& adapter = "",
                 std::span<const int32_t> token_types = {});

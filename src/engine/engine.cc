@@ -48,7 +48,7 @@ void Engine::close(SequenceId id) {
   impl_->open.erase(it);
 }
 
-Matrix Engine::forward(std::span<const Feed> feeds) {
+Engine::Logits Engine::forward(std::span<const Feed> feeds) {
   std::vector<StepItem> items;
   for (const Feed& f : feeds) {
     const auto it = impl_->open.find(f.sequence);
@@ -64,7 +64,7 @@ Matrix Engine::forward(std::span<const Feed> feeds) {
   if (cols == 0) fail(Code::kUnsupported, "logits", "expected a model with a head, got {} without one", impl_->model.architecture());
   if (items.empty()) return {.rows = 0, .cols = cols, .values = {}};
   const std::span<const float> values = impl_->runner.logits(items);
-  return {.rows = static_cast<int64_t>(values.size()) / cols, .cols = cols, .values = {values.begin(), values.end()}};
+  return {.rows = static_cast<int64_t>(values.size()) / cols, .cols = cols, .values = values};
 }
 
 Matrix Engine::logits(std::span<const int32_t> ids, int64_t chunk, Rows rows, const std::string& adapter,
@@ -89,11 +89,8 @@ Matrix Engine::logits(const Feed& text, int64_t chunk, const std::string& adapte
     Feed f{.sequence = id, .ids = ids.subspan(i, n), .rows = text.rows,
            .token_types = token_types.empty() ? token_types : token_types.subspan(i, n)};
     if (i == 0) f.source = text.source, f.features = text.features;
-    Matrix m = forward({&f, 1});
-    if (text.rows == Rows::kLast) {
-      out = std::move(m);
-      continue;
-    }
+    const Logits m = forward({&f, 1});
+    if (text.rows == Rows::kLast) out.rows = 0, out.values.clear();
     out.rows += m.rows;
     out.values.insert(out.values.end(), m.values.begin(), m.values.end());
   }

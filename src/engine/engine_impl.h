@@ -15,6 +15,13 @@ namespace transom {
 
 struct Engine::Impl {
   // One answer in the making.
+  // What a sampler chose, or why it could not.
+  struct Draw {
+    Sampled chosen;  // its `top` is the vector below
+    std::vector<TokenLogprob> top;
+    bool armed = false;  // whether the token may end the answer
+    std::string error;
+  };
   struct Answer {
     uint64_t request = 0;
     int32_t index = 0;
@@ -24,6 +31,7 @@ struct Engine::Impl {
     SequenceState state;
     const Adapter* adapter = nullptr;
     Sampler sampler;
+    std::optional<Draw> drawn;  // this step's, until it is taken
     std::optional<Detokenizer> detokenizer;
     StopStrings stop;
     bool cancelled = false;
@@ -60,6 +68,8 @@ struct Engine::Impl {
   std::vector<int32_t> decoder_tokens(const Request& r) const;
   SourceInput source_of(const Request& r, size_t fed) const;
   // The next token of `a` from its row of logits; true when the answer has ended.
+  void draw(Answer& a, std::span<const float> row, SamplerWorkspace& workspace);
+  void draw_all(const std::vector<StepItem>& items, const std::vector<Owner>& whose, std::span<const float> rows);
   bool choose(Answer& a, std::span<const float> row, const Report& report);
   void end(Answer& a, Output out, const char* reason, const Report& report);
   void admit();
@@ -79,7 +89,7 @@ struct Engine::Impl {
   EngineOptions options;
   std::optional<Tokenizer> tokenizer;
   Runner runner;
-  SamplerWorkspace workspace;
+  std::vector<SamplerWorkspace> workspaces;  // a thread's each
   uint64_t next_id = 1;
   struct Open {
     SequenceState state;

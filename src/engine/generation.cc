@@ -167,6 +167,7 @@ void Engine::Impl::take(const std::vector<StepItem>& items, const std::vector<Ow
   size_t row = 0;
   std::vector<const void*> ended;
   const auto vocab = static_cast<size_t>(model.vocab_size());
+  draw_all(items, whose, rows);
   for (size_t i = 0; i < items.size();) {
     size_t count = 1;
     while (whose[i].search && i + count < items.size() && whose[i + count].search == whose[i].search) ++count;
@@ -205,26 +206,60 @@ void Engine::Impl::split(Answer& a, std::span<const float> row, const Report& re
   a.others.clear();
 }
 
+void Engine::Impl::draw(Answer& a, std::span<const float> row, SamplerWorkspace& workspace) {
+  Draw& d = a.drawn.emplace();
+  d.armed = a.sampler.generated() >= a.sampler.params().min_tokens;
+  try {
+    d.chosen = a.sampler.next(row, workspace);
+    d.top.assign(d.chosen.top.begin(), d.chosen.top.end());
+    d.chosen.top = d.top;
+  } catch (const Error& e) {
+    d.error = e.what();
+  }
+}
+
+// The answers that are one sequence choose at the same time, each from its row: a large vocabulary takes as long as a small layer.
+void Engine::Impl::draw_all(const std::vector<StepItem>& items, const std::vector<Owner>& whose, std::span<const float> rows) {
+  const auto vocab = static_cast<size_t>(model.vocab_size());
+  std::vector<std::pair<Answer*, std::span<const float>>> all;
+  for (size_t i = 0, row = 0; i < items.size(); ++i) {
+    if (items[i].want == StepItem::Want::kNothing) continue;
+    Answer* a = whose[i].answer;
+    if (a && a->sampler.params().max_tokens != 0) all.emplace_back(a, rows.subspan(row * vocab, vocab));
+    ++row;
+  }
+  ThreadTeam& team = *model.impl().team;
+  workspaces.resize(static_cast<size_t>(team.size()));
+  if (all.size() < 2) {
+    for (auto& [a, row] : all) draw(*a, row, workspaces[0]);
+    return;
+  }
+  std::atomic<size_t> next{0};
+  team.run([&](int rank, int) {
+    for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < all.size();) draw(*all[i].first, all[i].second, workspaces[rank]);
+  });
+}
+
 bool Engine::Impl::choose(Answer& a, std::span<const float> row, const Report& report) {
   Output out{.request = a.request, .index = a.index};
   const SamplingParams& p = a.sampler.params();
   if (p.max_tokens == 0) return end(a, std::move(out), "length", report), true;
-  Sampled s;
-  const bool armed = a.sampler.generated() >= p.min_tokens;
-  try {
-    s = a.sampler.next(row, workspace);
-  } catch (const Error& e) {
-    out.error = e.what();
+  if (!a.drawn) draw(a, row, workspaces[0]);
+  const Draw d = std::move(*a.drawn);
+  a.drawn.reset();
+  if (!d.error.empty()) {
+    out.error = d.error;
     return end(a, std::move(out), "error", report), true;
   }
+  const Sampled& s = d.chosen;
   out.token = s.token;
   if (p.logprobs >= 0) {
     out.logprobs = TokenLogprobs{.token = s.token, .logprob = s.logprob, .top = {}};
-    for (const TokenLogprob& t : s.top) out.logprobs->top.emplace_back(t.id, t.logprob);
+    for (const TokenLogprob& t : d.top) out.logprobs->top.emplace_back(t.id, t.logprob);
   }
   a.tokens.push_back(s.token);
-  if (armed && a.sampler.ends(s.token)) return end(a, std::move(out), "stop", report), true;
-  if (a.detokenizer && a.stop.push(a.detokenizer->push(s.token), out.text, armed)) {
+  if (d.armed && a.sampler.ends(s.token)) return end(a, std::move(out), "stop", report), true;
+  if (a.detokenizer && a.stop.push(a.detokenizer->push(s.token), out.text, d.armed)) {
     a.detokenizer.reset();  // what it holds back lies behind the stop string
     return end(a, std::move(out), "stop", report), true;
   }

@@ -48,7 +48,8 @@ TEST(Lora, MixedBatchEqualsAlone) {
   std::vector<Engine::Feed> feeds;
   for (size_t i = 0; i < adapters.size(); ++i)
     feeds.push_back({.sequence = engine.open(adapters[i]), .ids = texts[i], .rows = Engine::Rows::kAll});
-  EXPECT_EQ(engine.forward(feeds).values, expected);
+  const std::span<const float> got = engine.forward(feeds).values;
+  EXPECT_EQ(std::vector<float>(got.begin(), got.end()), expected);
 }
 
 TEST(Lora, BadAdaptersAreNamed) {

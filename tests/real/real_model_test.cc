@@ -180,7 +180,7 @@ Comparison compare(Engine& fast, Engine& ref, std::span<const int32_t> ids, cons
   for (size_t i = 0; i + 1 < ids.size(); i += chunk) {
     const auto part = ids.subspan(i, std::min(chunk, ids.size() - 1 - i));
     const Engine::Feed fa{.sequence = a, .ids = part, .rows = Engine::Rows::kAll}, fb{.sequence = b, .ids = part, .rows = Engine::Rows::kAll};
-    const Matrix ma = fast.forward({&fa, 1}), mb = ref.forward({&fb, 1});
+    const Engine::Logits ma = fast.forward({&fa, 1}), mb = ref.forward({&fb, 1});
     for (size_t t = 0; t < part.size(); ++t)
       c.take({ma.values.data() + t * ma.cols, static_cast<size_t>(ma.cols)}, {mb.values.data() + t * mb.cols, static_cast<size_t>(mb.cols)},
              ids[i + t + 1], nll[i + t]);

@@ -43,13 +43,31 @@ int64_t few_rows(DType t) {
 constexpr int64_t kSomeRows = 48;
 constexpr int kStreams = 4;
 
-struct Ahead {
-  const std::byte* next[kStreams];
-  int64_t bytes;  // of each
+// The next four rows, fetched evenly over `steps` steps of the arithmetic: a core has room for some twenty lines under way, and a burst
+// of prefetches would keep what is needed now waiting.
+class Ahead {
+ public:
+  Ahead(int64_t bytes, int64_t steps) : bytes_(bytes), lines_(kStreams * ((bytes + 63) / 64)), steps_(steps) {}
+  void enter(const std::byte* const (&rows)[kStreams]) {
+    for (int r = 0; r < kStreams; ++r) rows_[r] = rows[r];
+    row_ = 0, at_ = 0, due_ = 0;
+  }
+  TRANSOM_INLINE void step() {
+    for (due_ += lines_; due_ >= steps_; due_ -= steps_) {
+      _mm_prefetch(reinterpret_cast<const char*>(rows_[row_] + at_), _MM_HINT_T1);
+      at_ += 64;
+      if (at_ >= bytes_) at_ = 0, row_ = (row_ + 1) % kStreams;
+    }
+  }
+
+ private:
+  const int64_t bytes_, lines_, steps_;
+  const std::byte* rows_[kStreams] = {};
+  int64_t row_ = 0, at_ = 0, due_ = 0;
 };
 
 template <int T>
-TRANSOM_INLINE void dot_some(const std::byte* const (&w)[kStreams], int64_t cols, const LinearX& x, int64_t t0, const Ahead& ahead, float* out, int64_t stride,
+TRANSOM_INLINE void dot_some(const std::byte* const (&w)[kStreams], int64_t cols, const LinearX& x, int64_t t0, Ahead& ahead, float* out, int64_t stride,
                              int64_t each) {
   F acc[kLanes];
   for (F& a : acc) a = zero();
@@ -59,8 +77,7 @@ TRANSOM_INLINE void dot_some(const std::byte* const (&w)[kStreams], int64_t cols
   for (; k + 32 <= cols; k += 32) {
     I v[kStreams];
     for (int r = 0; r < kStreams; ++r) v[r] = load_i(w[r] + 2 * k);
-    if (2 * k < ahead.bytes)
-      for (int r = 0; r < kStreams; ++r) _mm_prefetch(reinterpret_cast<const char*>(ahead.next[r] + 2 * k), _MM_HINT_T1);
+    ahead.step();
     for (int t = 0; t < T; ++t) {
       const I xv = load_i(rows[t] + k);
       for (int r = 0; r < kStreams; ++r) acc[t * kStreams + r] = dot_pairs(acc[t * kStreams + r], v[r], xv);
@@ -90,20 +107,20 @@ void gemm_some(const LinearTile& g) {
   LinearX x = *g.x;
   x.bf16 += g.t0 * x.bf16_stride;
   const int64_t rows = g.t1 - g.t0;
+  Ahead ahead(w.row_bytes, (rows + 3) / 4 * larger(1, w.cols / 32));
   for (int64_t n0 = g.n0; n0 < g.n1; n0 += kOutRows) {
     const int64_t count = smaller(kOutRows, g.n1 - n0), each = (count + kStreams - 1) / kStreams;
     float out[kSomeRows][kOutRows + kStreams];  // the last stream may end before the others
     for (int64_t i = 0; i < each; ++i) {
-      const std::byte* row[kStreams];
-      Ahead ahead = {};
+      const std::byte *row[kStreams], *next[kStreams];
       for (int r = 0; r < kStreams; ++r) {
         const int64_t n = n0 + smaller(r * each + i, count - 1);
         row[r] = stored ? w.data + n * w.row_bytes : reinterpret_cast<const std::byte*>(decoded + r * distance);
-        ahead.next[r] = w.data + (i + 1 < each ? smaller(n + 1, g.n1 - 1) : smaller(n0 + count + r * each, g.n1 - 1)) * w.row_bytes;
+        next[r] = w.data + (i + 1 < each ? smaller(n + 1, g.n1 - 1) : smaller(n0 + count + r * each, g.n1 - 1)) * w.row_bytes;
         if (!stored) decode_bf16(w, n, 0, w.cols, tmp, decoded + r * distance);
       }
+      ahead.enter(next);
       by_fours(0, rows, [&](int64_t t, auto n) {
-        ahead.bytes = t ? 0 : w.row_bytes;
         dot_some<decltype(n)::value>(row, stored ? w.cols : padded, x, t, ahead, out[0] + i, kOutRows + kStreams, each);
       });
     }
