@@ -3,6 +3,7 @@
 // into the order of the positions while they are prepared; a single one, which goes to several experts, is prepared once.
 #include <algorithm>
 #include <atomic>
+#include <limits>
 
 #include "base/error.h"
 #include "base/threads.h"
@@ -65,7 +66,7 @@ struct Call {
       for (const ExpertSegment& g : a.segments) {
         const WeightView& w = *g.weights[e];
         CHECK(w && w.cols == a.x.cols && w.rows == g.y.cols && g.y.rows == positions);
-        forms.add(few(rows, w.dtype) ? p.gemv_form(w.dtype) : p.gemm_form(w.dtype));
+        forms.add(few(rows, w.dtype) ? p.gemv_form(w.dtype) : p.gemm_form(w.dtype, std::numeric_limits<int64_t>::max()));
         bytes += w.rows * w.row_bytes;
         work += rows * w.rows * w.row_bytes;
       }

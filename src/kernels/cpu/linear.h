@@ -15,11 +15,12 @@ inline int64_t apart(int64_t cols, int64_t size) { return cols * size % 4096 == 
 // Which forms of the activations a call needs, laid out in memory; with a null base it only counts. Activations that are in the
 // form already are read where they are unless `copy`.
 struct Forms {
-  bool f32 = false, bf16 = false, quad = false, pair = false;
+  bool f32 = false, bf16 = false, tiles = false, quad = false, pair = false;
 
   void add(Form f) {
     f32 |= f == Form::kF32;
     bf16 |= f == Form::kBF16;
+    tiles |= f == Form::kTiles;
     quad |= f == Form::kQ16Quad;
     pair |= f == Form::kQ16Pair;
   }
@@ -42,6 +43,7 @@ struct Forms {
       x.bf16_stride = as_is ? v.stride : apart(padded, 2);
       x.bf16 = as_is ? static_cast<uint16_t*>(const_cast<void*>(v.data)) : reinterpret_cast<uint16_t*>(take((rows + kTileRows - 1) * x.bf16_stride * 2));
     }
+    if (tiles) x.tiles = reinterpret_cast<uint32_t*>(take((rows + 15) / 16 * padded * 32));
     if (quad) x.q16[0] = take(rows * padded * kQ16Bytes);
     if (pair) x.q16[1] = take(rows * padded * kQ16Bytes);
     if (quad || pair) {

@@ -14,7 +14,8 @@ namespace transom::cpu {
 //   kQ16…  as 16-bit integers in blocks of 32: x = d[block] * q, in one of two orders (formats.h). Dot products with a
 //          block of quantized weights are then exact integer sums. (8-bit activations cost a small model a KL divergence
 //          of 3e-3 to 4e-3; 16 bits cost next to nothing.)
-enum class Form : uint8_t { kF32, kBF16, kQ16Quad, kQ16Pair };
+//   kTiles as bfloat16, pairs of columns of sixteen rows side by side: what an AMX tile of columns is
+enum class Form : uint8_t { kF32, kBF16, kTiles, kQ16Quad, kQ16Pair };
 
 // The activations of one linear call, [rows, cols], in the forms that its segments read; the others are null. Rows are
 // padded with zeros to `padded` columns, a multiple of 128; a row of f32 starts every f32_stride elements, one of bf16 every bf16_stride.
@@ -26,6 +27,7 @@ struct LinearX {
   int64_t f32_stride;
   uint16_t* bf16;
   int64_t bf16_stride;
+  uint32_t* tiles;       // [rows / 16][padded / 2][16], a pair each; what belongs to rows past the last does not matter
   std::byte* q16[2];     // quad and pair order, kQ16Bytes an element: words, and sums of them
   float *d, *s32, *s16;  // of q16: scale of each 32; d * sum of q over each 32 and each 16
 };
@@ -92,7 +94,7 @@ struct Primitives {
   // them. n0 is a multiple of `panel`.
   int64_t panel;
   int64_t (*panels)(DType, int64_t cols);
-  Form (*gemm_form)(DType);
+  Form (*gemm_form)(DType, int64_t rows);  // gemm() reads what is there
   void (*gemm)(const LinearTile&);
   size_t (*linear_scratch)(int64_t cols);  // bytes of LinearTile::scratch
 
