@@ -157,8 +157,8 @@ int64_t panels(DType t, int64_t cols) {
   return bf16_form(t) == Form::kBF16 ? panels_at_once<DenseAmx>(cols) : avx512_primitives().panels(t, cols);
 }
 size_t linear_scratch(int64_t cols) {
-  const size_t floats = avx512_primitives().linear_scratch(cols), tiles = gemm_scratch<DenseAmx>(cols) > kSomeScratch ? gemm_scratch<DenseAmx>(cols) : kSomeScratch;
-  return floats > tiles ? floats : tiles;
+  const size_t panels = gemm_scratch<DenseAmx>(cols), floats = avx512_primitives().linear_scratch(cols), most = panels > floats ? panels : floats;
+  return most > kSomeScratch ? most : kSomeScratch;
 }
 
 }  // namespace
