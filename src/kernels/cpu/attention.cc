@@ -125,7 +125,7 @@ void load_values(Tile& t, int64_t j, int64_t lo, int64_t hi) {
 
 #if defined(__AVX512BF16__)
 template <int M>
-TRANSOM_INLINE void score_pairs(Tile& t, int64_t r) {
+TRANSOM_INLINE void score_pairs(Tile& t, int64_t r, float* p) {
   const int64_t pairs = t.head_dim / 2;
   const auto* q = reinterpret_cast<const std::byte*>(t.q) + r * pairs * 4;
   for (int64_t i = 0; i < kKeys; i += 4 * kLanes) {
@@ -142,16 +142,16 @@ TRANSOM_INLINE void score_pairs(Tile& t, int64_t r) {
       }
     }
     for (int m = 0; m < M; ++m)
-      for (int v = 0; v < 4; ++v) storeu(t.p + (r + m) * kKeys + i + v * kLanes, acc[m][v] * set1(t.a.scale));
+      for (int v = 0; v < 4; ++v) storeu(p + m * kKeys + i + v * kLanes, acc[m][v] * set1(t.a.scale));
   }
 }
 #endif
 
-// p[row][key] = scale * q · k for M rows.
+// p[M][key] = scale * q · k for M rows.
 template <int M>
-TRANSOM_INLINE void score_rows(Tile& t, int64_t r) {
+TRANSOM_INLINE void score_rows(Tile& t, int64_t r, float* p) {
 #if defined(__AVX512BF16__)
-  if (in_pairs(t)) return score_pairs<M>(t, r);
+  if (in_pairs(t)) return score_pairs<M>(t, r, p);
 #endif
   const float* q = t.q + r * t.head_dim;
   for (int64_t i = 0; i < kKeys; i += 4 * kLanes) {
@@ -167,13 +167,13 @@ TRANSOM_INLINE void score_rows(Tile& t, int64_t r) {
       }
     }
     for (int m = 0; m < M; ++m)
-      for (int v = 0; v < 4; ++v) storeu(t.p + (r + m) * kKeys + i + v * kLanes, acc[m][v]);
+      for (int v = 0; v < 4; ++v) storeu(p + m * kKeys + i + v * kLanes, acc[m][v]);
   }
 }
 
 #if defined(__AVX512BF16__)
 template <int M>
-TRANSOM_INLINE void weigh_pairs(Tile& t, int64_t r, int64_t first, int64_t last) {
+TRANSOM_INLINE void weigh_pairs(Tile& t, int64_t r, const float* p, int64_t first, int64_t last) {
   for (int64_t c = 0; c < t.v_pad; c += 4 * kLanes) {
     F acc[M][4];
     for (int m = 0; m < M; ++m)
@@ -183,7 +183,7 @@ TRANSOM_INLINE void weigh_pairs(Tile& t, int64_t r, int64_t first, int64_t last)
       for (int v = 0; v < 4; ++v) x[v] = load_i(t.values + i * t.v_pad + c + v * kLanes);
       for (int m = 0; m < M; ++m) {
         int32_t pair;
-        memcpy(&pair, t.p + (r + m) * kKeys + i, 4);
+        memcpy(&pair, p + m * kKeys + i, 4);
         for (int v = 0; v < 4; ++v) acc[m][v] = dot_pairs(acc[m][v], set1_i32(pair), x[v]);
       }
     }
@@ -193,11 +193,11 @@ TRANSOM_INLINE void weigh_pairs(Tile& t, int64_t r, int64_t first, int64_t last)
 }
 #endif
 template <int M>
-void weigh_values(Tile& t, int64_t r, int64_t first, int64_t last) {
+void weigh_values(Tile& t, int64_t r, const float* p, int64_t first, int64_t last) {
 #if defined(__AVX512BF16__)
-  if (value_pairs(t)) return weigh_pairs<M>(t, r, first, last);
+  if (value_pairs(t)) return weigh_pairs<M>(t, r, p, first, last);
 #endif
-  weigh_rows<M>(t, r, first, last, DType::kF32, [] {});
+  weigh_rows<M>(t, r, p, first, last, DType::kF32, [] {});
 }
 
 // The keys [lo, hi), of one segment, into t.part.
@@ -208,16 +208,11 @@ void attend_transposed(Tile& t, int64_t lo, int64_t hi) {
     load_keys(t, j, lo, hi);
     load_values(t, j, lo, hi);
     const int64_t first = larger(lo - j, 0), last = smaller(hi - j, kKeys);
-    if (t.rows == 1) {
-      score_rows<1>(t, 0);
-      soften_row(t, 0, j);
-      weigh_values<1>(t, 0, first, last);
-      continue;
+    for (int64_t r = 0; r < t.rows; r += kAtOnce) {
+      score_rows<kAtOnce>(t, r, t.p);
+      soften_rows(t, r, smaller(kAtOnce, t.rows - r), j, t.p);
+      weigh_values<kAtOnce>(t, r, t.p, first, last);
     }
-    for (int64_t r = 0; r < t.rows; r += kAtOnce) score_rows<kAtOnce>(t, r);
-    for (int64_t r = 0; r < t.rows; ++r) soften_row(t, r, j);
-    for (int64_t r = t.rows; r < t.each; ++r) memset(t.p + r * kKeys, 0, kKeys * sizeof(float));
-    for (int64_t r = 0; r < t.rows; r += kAtOnce) weigh_values<kAtOnce>(t, r, first, last);
   }
 }
 
@@ -234,8 +229,8 @@ void attend(Tile& t, int64_t j0, int64_t j1) {
 
 size_t attention_scratch(const AttentionArgs& a) {
   const int64_t hd = round_up(a.q.cols / a.heads, kLanes), v = padded4(a.out.cols / a.heads);
-  const int64_t decoded = kDecodedRows * kAttentionRows / kFewAttentionRows * larger(hd, v);
-  const int64_t n = kAttentionRows * (hd + kKeys + 2 * v + 4) + (hd + kLanes) * kKeys + kKeys * v + decoded + 16 * 11;
+  const int64_t decoded = kDecodedRows * kFewHeads * larger(hd, v);
+  const int64_t n = kAttentionRows * (hd + 2 * v + 4) + kFewHeads * kFewAttentionRows * kKeys + (hd + kLanes) * kKeys + kKeys * v + decoded + 16 * 11;
   return static_cast<size_t>(n) * sizeof(float);
 }
 int64_t attention_part_floats(const AttentionArgs& a) { return kAttentionRows * (padded4(a.out.cols / a.heads) + 2); }

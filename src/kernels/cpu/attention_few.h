@@ -200,10 +200,10 @@ void place_values(Tile& t, const Run& run, int64_t column, int64_t i, int64_t n)
 // `type` is a constant in each call, so that the loads in the loop have no branch.
 template <int M, class Step>
 void weigh_floats(Tile& t, int64_t r, int64_t i0, int64_t i1, Step step) {
-  if (t.v_pad != t.v_dim) return weigh_rows<M>(t, r, i0, i1, DType::kF32, step);
-  if (t.v.type == DType::kBF16) return weigh_rows<M>(t, r, i0, i1, DType::kBF16, step);
-  if (t.v.type == DType::kF16) return weigh_rows<M>(t, r, i0, i1, DType::kF16, step);
-  weigh_rows<M>(t, r, i0, i1, DType::kF32, step);
+  if (t.v_pad != t.v_dim) return weigh_rows<M>(t, r, t.p + r * kKeys, i0, i1, DType::kF32, step);
+  if (t.v.type == DType::kBF16) return weigh_rows<M>(t, r, t.p + r * kKeys, i0, i1, DType::kBF16, step);
+  if (t.v.type == DType::kF16) return weigh_rows<M>(t, r, t.p + r * kKeys, i0, i1, DType::kF16, step);
+  weigh_rows<M>(t, r, t.p + r * kKeys, i0, i1, DType::kF32, step);
 }
 
 void score_run(Tile& t, const Block& b, int64_t i) {
@@ -246,7 +246,7 @@ void attend_few(Tile& t, int64_t lo, int64_t hi) {
     t.enter(j, lo, hi, j == start);
     const Block b(t, j, lo, hi);
     for (int64_t i = b.first / kRun * kRun; i < b.last; i += kRun) score_run(t, b, i);
-    for (int64_t r = 0; r < t.places(); ++r) t.taken(r) ? soften_row(t, r, j) : void(memset(t.p + r * kKeys, 0, kKeys * sizeof(float)));
+    for (int64_t r = 0; r < t.places(); r += kAtOnce) soften_rows(t, r, smaller(kAtOnce, t.rows - r % t.each), j, t.p + r * kKeys);
     for (int64_t i = b.first / kRun * kRun; i < b.last; i += kRun) t.rows == 1 ? weigh_run<1>(t, b, i) : weigh_run<kAtOnce>(t, b, i);
   }
 #if defined(__AVX512BF16__)

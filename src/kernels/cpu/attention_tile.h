@@ -89,7 +89,7 @@ struct Tile {
     q = take(kAttentionRows * head_dim);
     keys = take((head_dim + kLanes) * kKeys);
     values = take(kKeys * v_pad);
-    p = take(kAttentionRows * kKeys);
+    p = take(kFewHeads * kFewAttentionRows * kKeys);
     part = take(kAttentionRows * v_pad);
     whole = take(kAttentionRows * v_pad);
     part_max = take(kAttentionRows);
@@ -187,55 +187,88 @@ void relative_scores(const Tile& t, int64_t r, int64_t j, float* out) {
   }
 }
 
-// Scores of one row to probabilities relative to the running maximum, which is raised first; the sums shrink with it.
-void soften_row(Tile& t, int64_t r, int64_t j) {
-  const AttentionArgs& a = t.a;
-  float* p = t.p + r * kKeys;
-  const float b = static_cast<float>(t.begin[r % t.each] - j), e = static_cast<float>(t.end[r % t.each] - j);
+bool seen_whole(const Tile& t, int64_t place, int64_t j) { return t.begin[place % t.each] <= j && t.end[place % t.each] >= j + kKeys; }
+
+// What is not just scale * q · k: score modifications, and keys that the row does not see.
+void adjust_row(const Tile& t, int64_t place, int64_t j, float* p) {
+  const ScoreMod& mod = t.a.mod;
+  const float b = static_cast<float>(t.begin[place % t.each] - j), e = static_cast<float>(t.end[place % t.each] - j);
   float relative[kKeys];
-  if (a.mod.relative.bucket) relative_scores(t, r, j, relative);
-  F top = set1(kNone);
+  if (mod.relative.bucket) relative_scores(t, place, j, relative);
   for (int64_t i = 0; i < kKeys; i += kLanes) {
     F x = loadu(p + i);
     const float at = static_cast<float>(i);
-    if (a.mod.softcap > 0) x = set1(a.mod.softcap) * tanh(x / set1(a.mod.softcap));
-    if (a.mod.alibi) {
-      const F distance = lane_numbers() + set1(static_cast<float>(j + i - t.position(r)));
-      x = fma(set1(a.mod.alibi[t.head(r)]), distance, x);
+    if (mod.softcap > 0) x = set1(mod.softcap) * tanh(x / set1(mod.softcap));
+    if (mod.alibi) {
+      const F distance = lane_numbers() + set1(static_cast<float>(j + i - t.position(place)));
+      x = fma(set1(mod.alibi[t.head(place)]), distance, x);
     }
-    if (a.mod.relative.bucket) x = x + loadu(relative + i);
-    if (b > 0 || e < kKeys) x = between(x, b - at, e - at, set1(kNone));
-    storeu(p + i, x);
-    top = max(top, x);
+    if (mod.relative.bucket) x = x + loadu(relative + i);
+    storeu(p + i, between(x, b - at, e - at, set1(kNone)));
   }
-  const float old = t.part_max[r], highest = __builtin_fmaxf(old, largest(top));
-  if (highest == kNone) return memset(p, 0, kKeys * sizeof(float)), void();
-  F total = zero();
-  for (int64_t i = 0; i < kKeys; i += kLanes) {
-    const F x = exp(loadu(p + i) - set1(highest));
-    storeu(p + i, x);
-    total = total + x;
-  }
-  if (highest != old) {
-    const float shrink = old == kNone ? 0.f : __builtin_expf(old - highest);
-    t.part_max[r] = highest;
-    t.part_sum[r] *= shrink;
-    for (int64_t c = 0; c < t.v_pad; c += kLanes)
-      storeu(t.part + r * t.v_pad + c, loadu(t.part + r * t.v_pad + c) * set1(shrink));
-  }
-  t.part_sum[r] += sum(total);
-#if defined(__AVX512BF16__)
-  if (value_pairs(t))
-    for (int64_t i = 0; i < kKeys; i += 2 * kLanes) {
-      const __m512bh two = _mm512_cvtne2ps_pbh(loadu(p + i + kLanes), loadu(p + i));
-      memcpy(p + i / 2, &two, sizeof two);
-    }
-#endif
 }
 
-// part[row] += p[row] · values of `type` for M rows, over the keys [first, last) of the block; step() at each.
+// Four maxima as sum4's four sums.
+TRANSOM_INLINE __m128 max4(F a, F b, F c, F d) {
+  const auto quarter = [](F v) {
+#if defined(__AVX512F__)
+    const __m256 w = _mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+#else
+    const __m256 w = v;
+#endif
+    return _mm_max_ps(_mm256_castps256_ps128(w), _mm256_extractf128_ps(w, 1));
+  };
+  const __m128 x = quarter(a), y = quarter(b), z = quarter(c), w = quarter(d);
+  const __m128 xy = _mm_max_ps(_mm_unpacklo_ps(x, y), _mm_unpackhi_ps(x, y)), zw = _mm_max_ps(_mm_unpacklo_ps(z, w), _mm_unpackhi_ps(z, w));
+  return _mm_max_ps(_mm_movelh_ps(xy, zw), _mm_movehl_ps(zw, xy));
+}
+
+// Scores p[4][kKeys] of the rows from `place` to probabilities relative to their running maxima, which are raised first; the sums shrink with
+// them. Of the four only `rows` are taken.
+void soften_rows(Tile& t, int64_t place, int64_t rows, int64_t j, float* p) {
+  const ScoreMod& mod = t.a.mod;
+  const bool modified = mod.softcap > 0 || mod.alibi || mod.relative.bucket;
+  F top[4] = {set1(kNone), set1(kNone), set1(kNone), set1(kNone)}, total[4] = {zero(), zero(), zero(), zero()};
+  for (int64_t m = 0; m < rows; ++m) {
+    if (modified || !seen_whole(t, place + m, j)) adjust_row(t, place + m, j, p + m * kKeys);
+    for (int64_t i = 0; i < kKeys; i += kLanes) top[m] = max(top[m], loadu(p + m * kKeys + i));
+  }
+  const __m128 none = _mm_set1_ps(kNone), log2e = _mm_set1_ps(1.44269504f);
+  const __m128 old = _mm_loadu_ps(t.part_max + place), highest = _mm_max_ps(old, max4(top[0], top[1], top[2], top[3]));
+  const __m128 from = _mm_andnot_ps(_mm_cmpeq_ps(highest, none), highest);  // a row that sees no key yet has probabilities of 0
+  alignas(16) float base[4], shrink[kLanes] = {};
+  _mm_store_ps(base, from);
+  for (int64_t m = 0; m < rows; ++m) {
+    for (int64_t i = 0; i < kKeys; i += kLanes) {
+      const F x = exp2_negative((loadu(p + m * kKeys + i) - set1(base[m])) * set1(1.44269504f));
+      storeu(p + m * kKeys + i, x);
+      total[m] = total[m] + x;
+    }
+#if defined(__AVX512BF16__)
+    if (value_pairs(t))
+      for (int64_t i = 0; i < kKeys; i += 2 * kLanes) {
+        const __m512bh two = _mm512_cvtne2ps_pbh(loadu(p + m * kKeys + i + kLanes), loadu(p + m * kKeys + i));
+        memcpy(p + m * kKeys + i / 2, &two, sizeof two);
+      }
+#endif
+  }
+  _mm_storeu_ps(shrink, _mm_mul_ps(_mm_sub_ps(old, from), log2e));
+  storeu(shrink, exp2_negative(loadu(shrink)));
+  const __m128 sums = sum4(total[0], total[1], total[2], total[3]), before = _mm_loadu_ps(t.part_sum + place);
+  _mm_storeu_ps(t.part_sum + place, _mm_add_ps(_mm_mul_ps(before, _mm_loadu_ps(shrink)), sums));
+  _mm_storeu_ps(t.part_max + place, highest);
+  const int raised = _mm_movemask_ps(_mm_cmpgt_ps(highest, old));
+  for (int64_t m = 0; m < rows; ++m)
+    if (raised >> m & 1)
+      for (int64_t c = 0; c < t.v_pad; c += kLanes) {
+        float* part = t.part + (place + m) * t.v_pad + c;
+        storeu(part, loadu(part) * set1(shrink[m]));
+      }
+}
+
+// part[row] += p[M][kKeys] · values of `type` for M rows, over the keys [first, last) of the block; step() at each.
 template <int M, class Step>
-TRANSOM_INLINE void weigh_rows(Tile& t, int64_t r, int64_t first, int64_t last, DType type, Step step) {
+TRANSOM_INLINE void weigh_rows(Tile& t, int64_t r, const float* p, int64_t first, int64_t last, DType type, Step step) {
   for (int64_t c = 0; c < t.v_pad; c += 4 * kLanes) {
     F acc[M][4];
     for (int m = 0; m < M; ++m)
@@ -245,7 +278,7 @@ TRANSOM_INLINE void weigh_rows(Tile& t, int64_t r, int64_t first, int64_t last, 
       F x[4];
       for (int v = 0; v < 4; ++v) x[v] = load({t.value_row[i], type}, c + v * kLanes);
       for (int m = 0; m < M; ++m) {
-        const F w = set1(t.p[(r + m) * kKeys + i]);
+        const F w = set1(p[m * kKeys + i]);
         for (int v = 0; v < 4; ++v) acc[m][v] = fma(w, x[v], acc[m][v]);
       }
     }

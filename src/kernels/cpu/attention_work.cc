@@ -18,19 +18,25 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 struct Tiling {
   const AttentionArgs& a;
   bool one_order;
-  int64_t most_kvs = kAttentionRows;  // of a tile of few rows
+  int threads;
+  int64_t most_kvs = 1;  // of a tile of few rows
+  static constexpr int64_t kLeastRows = 32;
 
-  // As many kv heads a tile as leave each of `threads` several pieces of work: their keys lie side by side.
-  Tiling(const AttentionArgs& args, bool one, int threads) : a(args), one_order(one) {
+  // As many kv heads a tile as leave each thread several pieces of work: their keys lie side by side.
+  Tiling(const AttentionArgs& args, bool one, int team) : a(args), one_order(one), threads(team) {
     int64_t pieces = 0;
     for (int32_t s = 0; s < a.seqs.count; ++s) pieces += a.kv_heads * ceil_div(a.seqs.kv_len[s], kAttentionSegment);
     most_kvs = std::clamp<int64_t>(pieces / (4 * threads), 1, a.kv_heads);
   }
   int64_t rows(int32_t s) const { return int64_t{a.seqs.q_start[s + 1] - a.seqs.q_start[s]} * (a.heads / a.kv_heads); }
   bool few(int32_t s) const { return !one_order && rows(s) <= kFewAttentionRows; }
-  int64_t kvs(int32_t s) const { return few(s) ? std::min(most_kvs, kAttentionRows / kFewAttentionRows) : 1; }
+  int64_t kvs(int32_t s) const { return few(s) ? std::min(most_kvs, kFewHeads) : 1; }
   // What a tile loads of keys serves all its rows; where there are few keys, smaller ones see less that is masked.
-  int64_t tile_rows(int32_t s) const { return a.seqs.kv_len[s] < 512 ? kAttentionRows / 2 : kAttentionRows; }
+  int64_t tile_rows(int32_t s) const {
+    int64_t size = a.seqs.kv_len[s] < 1024 ? kAttentionRows / 2 : kAttentionRows;
+    while (size > kLeastRows && ceil_div(rows(s), size) * a.kv_heads < 4 * threads) size /= 2;
+    return size;
+  }
   int64_t count(int32_t s) const { return ceil_div(rows(s), tile_rows(s)) * ceil_div(a.kv_heads, kvs(s)); }
   // Tile `i` of sequence s: the last rows, which see the most keys, come first.
   AttentionTile tile(int32_t s, int64_t i) const {

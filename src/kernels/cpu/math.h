@@ -33,6 +33,19 @@ TRANSOM_INLINE F exp(F x) {
   return scale2(e, v.n);
 }
 
+// 2^x for x <= 0 and for -inf, within 6e-8 relative and a rounding: 2^r for |r| <= 1/2 is a fit of least relative maximum (Lawson's iteration).
+TRANSOM_INLINE F exp2_negative(F x) {
+  const F y = max(set1(-160.f), x), n = round_even(y), r = y - n;  // NaN passes
+  F p = set1(0.000153458110f);
+  p = fma(p, r, set1(0.00133999309f));
+  p = fma(p, r, set1(0.00961848907f));
+  p = fma(p, r, set1(0.0555032864f));
+  p = fma(p, r, set1(0.240226462f));
+  p = fma(p, r, set1(0.693147182f));
+  p = fma(p, r, set1(1.f));
+  return scale2(p, n);
+}
+
 TRANSOM_INLINE F sigmoid(F x) { return set1(1.f) / (set1(1.f) + exp(zero() - x)); }
 
 // tanh x = e / (e + 2) with e = exp(2x) - 1, accurate near 0 because e is never formed by cancellation there.

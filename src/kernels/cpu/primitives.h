@@ -32,8 +32,9 @@ struct LinearX {
   float *d, *s32, *s16;  // of q16: scale of each 32; d * sum of q over each 32 and each 16
 };
 
-constexpr int64_t kAttentionRows = 64;      // rows of one call
+constexpr int64_t kAttentionRows = 256;     // rows of one call
 constexpr int64_t kFewAttentionRows = 8;    // a sequence that has no more of one kv head may be summed in another order
+constexpr int64_t kFewHeads = 8;            // kv heads of a call of few rows
 constexpr int64_t kAttentionSegment = 512;  // keys whose sums are formed together; a row's segments are merged in order
 
 struct LinearOut {
