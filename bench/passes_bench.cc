@@ -1,10 +1,12 @@
-// Passes of encoders and encoder-decoders, timed one at a time on request: what bench/compare_seq2seq and bench/compare_encoder run
-// beside their peers.
+// Passes of a model, timed one at a time on request: what the scripts bench/compare_* run beside their peers.
 //   passes_bench MODEL [--threads N] [--dtype TYPE] [--kernels NAME]
 // Each line of input is an object, each answered by one line of output:
 //   {"do": "generate", "source": [ids] or "features": "frames.f32", "prompt": [ids], "tokens": N, "beams": N, "suppress": [ids]}
 //   {"do": "hidden", "texts": [[ids], …], "out": "hidden.f32"}
 //   {"do": "logits", "source" or "features", "prompt": [ids], "out": "logits.f32"}
+//   {"do": "prefill", "prompt": [ids], "out": "logits.f32"}: the last row of logits
+//   {"do": "decode", "prompt": [ids], "next": [ids]}: the steps after the prompt, one of these ids each
+//   {"do": "embed", "texts": ["…", …], "out": "embeddings.f32"}: tokenizing is part of it
 //   {"do": "limits"}: the probes of this machine
 // Answers say "seconds" of the pass itself, "tokens" that were chosen, and for "out", a file of floats, "columns".
 #include <chrono>
@@ -12,11 +14,13 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "transom/embedder.h"
 #include "transom/engine.h"
 #include "transom/machine.h"
 
@@ -81,6 +85,41 @@ Json logits(Engine& engine, const Json& asked) {
   return answer;
 }
 
+Json prefill(Engine& engine, const Json& asked) {
+  const auto prompt = asked.at("prompt").get<Ids>();
+  const Engine::SequenceId s = engine.open();
+  const Engine::Feed feed{.sequence = s, .ids = prompt};
+  const Clock::time_point start = Clock::now();
+  const Matrix m = engine.forward({&feed, 1});
+  Json answer = {{"seconds", since(start)}};
+  engine.close(s);
+  write_floats(asked, m, answer);
+  return answer;
+}
+
+Json decode(Engine& engine, const Json& asked) {
+  const auto prompt = asked.at("prompt").get<Ids>(), next = asked.at("next").get<Ids>();
+  Engine::Feed feed{.sequence = engine.open(), .ids = prompt};
+  engine.forward({&feed, 1});
+  const Clock::time_point start = Clock::now();
+  for (const int32_t& id : next) {
+    feed.ids = {&id, 1};
+    engine.forward({&feed, 1});
+  }
+  Json answer = {{"seconds", since(start)}};
+  engine.close(feed.sequence);
+  return answer;
+}
+
+Json embed(Embedder& embedder, const Json& asked) {
+  const auto texts = asked.at("texts").get<std::vector<std::string>>();
+  const Clock::time_point start = Clock::now();
+  const Matrix m = embedder.embed(texts);
+  Json answer = {{"seconds", since(start)}};
+  write_floats(asked, m, answer);
+  return answer;
+}
+
 Json limits(int threads) {
   const MachineLimits l = probe_machine_limits(threads);
   return {{"dram_gb_s", l.dram_gb_s}, {"tflops", l.tflops}, {"unit", l.unit}};
@@ -88,6 +127,7 @@ Json limits(int threads) {
 
 int serve(const std::string& path, const ModelOptions& options) {
   Engine engine(Model::load(path, options), {.max_step_tokens = 4096});
+  std::optional<Embedder> embedder;
   for (std::string line; std::getline(std::cin, line);) {
     const Json asked = Json::parse(line);
     const std::string what = asked.at("do");
@@ -95,8 +135,11 @@ int serve(const std::string& path, const ModelOptions& options) {
     if (what == "generate") answer = generate(engine, asked);
     else if (what == "hidden") answer = hidden(engine, asked);
     else if (what == "logits") answer = logits(engine, asked);
+    else if (what == "prefill") answer = prefill(engine, asked);
+    else if (what == "decode") answer = decode(engine, asked);
+    else if (what == "embed") answer = embed(embedder ? *embedder : embedder.emplace(engine.model()), asked);
     else if (what == "limits") answer = limits(options.threads);
-    else fail(Code::kInvalidArgument, "passes_bench", "expected generate, hidden, logits or limits, got {}", what);
+    else fail(Code::kInvalidArgument, "passes_bench", "expected generate, hidden, logits, prefill, decode, embed or limits, got {}", what);
     std::cout << answer.dump() << std::endl;
   }
   return 0;

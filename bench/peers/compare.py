@@ -1,4 +1,4 @@
-"""What bench/compare_seq2seq and bench/compare_encoder share: the peers' environment, workers that time a pass on request, rounds
+"""What the scripts bench/compare_* share but for compare_llamacpp: the peers' environment, workers that time a pass on request, rounds
 of all workers in changing order, and the table in docs/performance.md."""
 import datetime
 import json
@@ -8,6 +8,7 @@ import re
 import statistics
 import subprocess
 import sys
+import sysconfig
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -15,13 +16,22 @@ CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.
 PACKAGES = ["ctranslate2==4.8.5", "openvino==2026.4.1", "onnxruntime==1.32.0", "onnx"]
 
 
-def peers_python():
-    """An environment with the peers, made the first time. Its packages also serve this process, which brings torch and transformers."""
-    home = CACHE / "peers" / "python"
+def environment(name, packages, borrow=False):
+    """A Python environment, made the first time. With `borrow` it also finds this process' packages (torch), behind its own."""
+    home = CACHE / "peers" / name
     if not (home / "done").exists():
         subprocess.run([sys.executable, "-m", "venv", home], check=True)
-        subprocess.run([home / "bin" / "pip", "install", "--quiet", *PACKAGES], check=True)
+        if borrow:
+            (site,) = home.glob("lib/python*/site-packages")
+            (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        subprocess.run([home / "bin" / "pip", "install", "--quiet", *packages], check=True)
         (home / "done").touch()
+    return home
+
+
+def peers_python():
+    """An environment with the peers. Its packages also serve this process, which brings torch and transformers."""
+    home = environment("python", PACKAGES)
     sys.path += [str(p) for p in home.glob("lib/python*/site-packages")]
     return home / "bin" / "python"
 
