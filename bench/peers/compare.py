@@ -1,4 +1,4 @@
-"""What the scripts bench/compare_* share but for compare_llamacpp: the peers' environment, workers that time a pass on request, rounds
+"""What the scripts bench/compare_* share, compare_llamacpp excepted: the peers' environments, workers that time a pass on request, rounds
 of all workers in changing order, and the table in docs/performance.md."""
 import datetime
 import json
@@ -17,7 +17,8 @@ PACKAGES = ["ctranslate2==4.8.5", "openvino==2026.4.1", "onnxruntime==1.32.0", "
 
 
 def environment(name, packages, borrow=False):
-    """A Python environment, made the first time. With `borrow` it also finds this process' packages (torch), behind its own."""
+    """A Python with these packages, made the first time; they serve this process too, behind its own. With `borrow` that Python also
+    has this process' packages (torch), behind its own."""
     home = CACHE / "peers" / name
     if not (home / "done").exists():
         subprocess.run([sys.executable, "-m", "venv", home], check=True)
@@ -26,14 +27,12 @@ def environment(name, packages, borrow=False):
             (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
         subprocess.run([home / "bin" / "pip", "install", "--quiet", *packages], check=True)
         (home / "done").touch()
-    return home
+    sys.path += [str(p) for p in home.glob("lib/python*/site-packages")]
+    return home / "bin" / "python"
 
 
 def peers_python():
-    """An environment with the peers. Its packages also serve this process, which brings torch and transformers."""
-    home = environment("python", PACKAGES)
-    sys.path += [str(p) for p in home.glob("lib/python*/site-packages")]
-    return home / "bin" / "python"
+    return environment("python", PACKAGES)
 
 
 class Worker:
@@ -57,12 +56,12 @@ class Worker:
         self.process.wait()
 
 
-def transom(args, model, dtype):
-    return Worker(f"transom {dtype}", [args.bench, model, "--dtype", dtype, "--threads", str(args.threads)])
+def transom(args, model, dtype, name=None):
+    return Worker(f"transom {name or dtype}", [args.bench, model, "--dtype", dtype, "--threads", str(args.threads)])
 
 
-def peer(python, kind, model, compute, threads):
-    return Worker(f"{kind} {compute}", [python, ROOT / "bench" / "peers" / "passes.py", kind, model, compute, str(threads)])
+def peer(python, kind, model, compute, threads, script="passes.py"):
+    return Worker(f"{kind} {compute}", [python, ROOT / "bench" / "peers" / script, kind, model, compute, str(threads)])
 
 
 def rounds(workers, count, request, pause=0.3):
@@ -92,12 +91,12 @@ def cosine(a, b):
     return float(((a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))).min())
 
 
-def heading(args):
+def heading(args, packages=PACKAGES[:3]):
     doctor = json.loads(subprocess.run([args.transom, "doctor", "--json"], check=True, capture_output=True, text=True).stdout)
     cpu = doctor["cpu"]
     sets = ", ".join(n for n in cpu["isa"] if n in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"))
     return (f"{cpu['name']} ({cpu['cores']} cores, {sets}), {args.threads} threads; transom {doctor['version']}, "
-            f"{', '.join(PACKAGES[:3])}; {args.rounds} rounds, {datetime.date.today().isoformat()}.")
+            f"{', '.join(packages)}; {args.rounds} rounds, {datetime.date.today().isoformat()}.")
 
 
 def write(script, text):
