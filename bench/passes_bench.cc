@@ -90,7 +90,7 @@ Json prefill(Engine& engine, const Json& asked) {
   const Engine::SequenceId s = engine.open();
   const Engine::Feed feed{.sequence = s, .ids = prompt};
   const Clock::time_point start = Clock::now();
-  const Matrix m = engine.forward({&feed, 1});
+  const Engine::Logits m = engine.forward({&feed, 1});
   Json answer = {{"seconds", since(start)}};
   engine.close(s);
   write_floats(asked, m, answer);

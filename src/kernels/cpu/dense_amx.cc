@@ -138,7 +138,7 @@ void gemm_some(const LinearTile& g) {
 }
 
 void gemm(const LinearTile& g) {
-  if (bf16_form(g.weight->dtype) != Form::kBF16) return avx512_primitives().gemm(g);
+  if (in_float(g)) return avx512_primitives().gemm(g);
   TileConfig config;
   for (int i = 0; i < 8; ++i) config.row_bytes[i] = 64, config.rows[i] = 16;
   _tile_loadconfig(&config);
@@ -148,13 +148,13 @@ void gemm(const LinearTile& g) {
 
 // Six rows have one order on every table; sixteen cost here no more than one.
 int64_t few_rows(DType) { return 6; }
-Form gemm_form(DType t, int64_t rows) {
-  const Form form = bf16_form(t);
+Form gemm_form(DType weight, DType x, int64_t rows) {
+  const Form form = bf16_form(weight, x);
   return form == Form::kBF16 && rows <= kSomeRows ? Form::kTiles : form;
 }
 
 int64_t panels(DType t, int64_t cols) {
-  return bf16_form(t) == Form::kBF16 ? panels_at_once<DenseAmx>(cols) : avx512_primitives().panels(t, cols);
+  return t != DType::kF32 && t != DType::kF64 ? panels_at_once<DenseAmx>(cols) : avx512_primitives().panels(t, cols);
 }
 size_t linear_scratch(int64_t cols) {
   const size_t panels = gemm_scratch<DenseAmx>(cols), floats = avx512_primitives().linear_scratch(cols), most = panels > floats ? panels : floats;

@@ -129,12 +129,12 @@ void gemm_some(const LinearTile& g) {
 }
 
 void gemm(const LinearTile& g) {
-  if (bf16_form(g.weight->dtype) != Form::kBF16) return avx512_primitives().gemm(g);
+  if (in_float(g)) return avx512_primitives().gemm(g);
   g.t1 - g.t0 <= kSomeRows ? gemm_some(g) : gemm_panel<DenseBF16>(g);
 }
 
 int64_t panels(DType t, int64_t cols) {
-  return bf16_form(t) == Form::kBF16 ? panels_at_once<DenseBF16>(cols) : avx512_primitives().panels(t, cols);
+  return t != DType::kF32 && t != DType::kF64 ? panels_at_once<DenseBF16>(cols) : avx512_primitives().panels(t, cols);
 }
 size_t linear_scratch(int64_t cols) {
   const size_t panels = gemm_scratch<DenseBF16>(cols), some = some_scratch(cols), floats = avx512_primitives().linear_scratch(cols);
@@ -146,7 +146,7 @@ size_t linear_scratch(int64_t cols) {
 
 void add_avx512bf16(Primitives& p) {
   p.few_rows = TRANSOM_ISA::few_rows;
-  p.gemm_form = [](DType t, int64_t) { return TRANSOM_ISA::bf16_form(t); };
+  p.gemm_form = [](DType weight, DType x, int64_t) { return TRANSOM_ISA::bf16_form(weight, x); };
   p.gemm = TRANSOM_ISA::gemm;
   p.panels = TRANSOM_ISA::panels;
   p.linear_scratch = TRANSOM_ISA::linear_scratch;

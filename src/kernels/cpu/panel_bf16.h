@@ -67,8 +67,9 @@ struct PanelBF16 {
   }
 };
 
-// F32 weights stay in float.
-Form bf16_form(DType t) { return t == DType::kF32 || t == DType::kF64 ? Form::kF32 : Form::kBF16; }
+// F32 weights stay in float, unless the activations they meet are bfloat16.
+Form bf16_form(DType weight, DType x) { return weight == DType::kF64 || (weight == DType::kF32 && x != DType::kBF16) ? Form::kF32 : Form::kBF16; }
+bool in_float(const LinearTile& g) { return g.weight->dtype == DType::kF64 || (g.weight->dtype == DType::kF32 && g.x->f32); }
 
 }  // namespace
 }  // namespace transom::cpu::TRANSOM_ISA
