@@ -15,6 +15,7 @@
 #include <iostream>
 #include <iterator>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -40,11 +41,11 @@ Matrix read_floats(const std::string& path, int64_t cols) {
   return m;
 }
 
-void write_floats(const Json& asked, const Matrix& m, Json& answer) {
+void write_floats(const Json& asked, std::span<const float> values, int64_t columns, Json& answer) {
   if (!asked.contains("out")) return;
   std::ofstream out(asked["out"].get<std::string>(), std::ios::binary);
-  out.write(reinterpret_cast<const char*>(m.values.data()), static_cast<std::streamsize>(m.values.size() * 4));
-  answer["columns"] = m.cols;
+  out.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size_bytes()));
+  answer["columns"] = columns;
 }
 
 Json generate(Engine& engine, const Json& asked) {
@@ -70,7 +71,7 @@ Json hidden(Engine& engine, const Json& asked) {
   const Clock::time_point start = Clock::now();
   const Matrix m = engine.hidden(texts);
   Json answer = {{"seconds", since(start)}};
-  write_floats(asked, m, answer);
+  write_floats(asked, m.values, m.cols, answer);
   return answer;
 }
 
@@ -81,7 +82,7 @@ Json logits(Engine& engine, const Json& asked) {
   const Clock::time_point start = Clock::now();
   const Matrix m = engine.logits(Engine::Feed{.ids = prompt, .rows = Engine::Rows::kAll, .source = source, .features = features.rows ? &features : nullptr}, 0);
   Json answer = {{"seconds", since(start)}};
-  write_floats(asked, m, answer);
+  write_floats(asked, m.values, m.cols, answer);
   return answer;
 }
 
@@ -93,7 +94,7 @@ Json prefill(Engine& engine, const Json& asked) {
   const Engine::Logits m = engine.forward({&feed, 1});
   Json answer = {{"seconds", since(start)}};
   engine.close(s);
-  write_floats(asked, m, answer);
+  write_floats(asked, m.values, m.cols, answer);
   return answer;
 }
 
@@ -116,7 +117,7 @@ Json embed(Embedder& embedder, const Json& asked) {
   const Clock::time_point start = Clock::now();
   const Matrix m = embedder.embed(texts);
   Json answer = {{"seconds", since(start)}};
-  write_floats(asked, m, answer);
+  write_floats(asked, m.values, m.cols, answer);
   return answer;
 }
 
