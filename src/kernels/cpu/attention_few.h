@@ -61,7 +61,7 @@ struct Run {
       row[k] = of.read(b.row[i + k], k).p;
     }
   }
-  // n elements from `column` on are about to be used, by the first of the rows that use them.
+  // n elements are about to be used, by the first of the rows that use them.
   TRANSOM_INLINE void use(int64_t n) {
     if (fetch) fetch->lines(n * (type == DType::kF32 ? 4 : 2) / 64);
   }
@@ -113,7 +113,7 @@ void score_by_four(Tile& t, Run& run, int64_t r, int64_t column, int64_t i, int6
   }
 }
 
-// The columns of part[row] in the order in which weigh_interleaved has them, and back: of each 32, the first four of every eight come first.
+// The columns of part[row] from the order in which weigh_interleaved has them: of each 32, the first four of every eight come first.
 TRANSOM_INLINE void restore_columns(float* part, int64_t columns) {
   const I low = _mm512_set_epi32(23, 22, 21, 20, 7, 6, 5, 4, 19, 18, 17, 16, 3, 2, 1, 0);
   const I high = _mm512_set_epi32(31, 30, 29, 28, 15, 14, 13, 12, 27, 26, 25, 24, 11, 10, 9, 8);
