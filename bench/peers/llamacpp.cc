@@ -3,11 +3,15 @@
 //   llamacpp bench MODEL.gguf PP TG BATCH PROMPT ROUNDS THREADS     random tokens, as llama-bench does; round 0 warms up
 //   llamacpp first-token MODEL.gguf PROMPT THREADS           load, tokenize, one greedy token: for whole-process timing
 //   llamacpp logits MODEL.gguf OUT.f32 VOCAB ID...           logits after each id, in floats throughout: for bench/check_logits_llamacpp
+//   llamacpp logits-as MODEL.gguf OUT.f32 KV STEP THREADS ID...   the same with its defaults, keys and values in KV (f16, q8_0 ...),
+//                                                            STEP ids a call: for bench/quality
+//   llamacpp quantize IN.gguf OUT.gguf TYPE THREADS          TYPE: Q4_K_M ..., from any type, as llama-quantize does it: for bench/quality
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <span>
 #include <string>
 #include <vector>
@@ -56,7 +60,7 @@ std::vector<llama_model_kv_override> missing_keys(const char* path, int vocab) {
 }
 
 // vocab > 0: floats throughout, and a file without a vocabulary of that size.
-Session open_session(const char* path, int n_ctx, int sequences, int threads, int vocab = 0) {
+Session open_session(const char* path, int n_ctx, int sequences, int threads, int vocab = 0, ggml_type kv = GGML_TYPE_F16) {
   llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
   ggml_backend_load_all();
   llama_backend_init();
@@ -74,6 +78,7 @@ Session open_session(const char* path, int n_ctx, int sequences, int threads, in
   params.n_ubatch = 512;
   params.n_seq_max = static_cast<uint32_t>(sequences);
   params.n_threads = params.n_threads_batch = threads;
+  params.type_k = params.type_v = kv;
   if (vocab) {
     params.type_k = params.type_v = GGML_TYPE_F32;
     params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
@@ -170,15 +175,56 @@ int run_first_token(const char* path, const char* prompt, int threads) {
   std::_Exit(0);  // as a program does that is in a hurry: the system takes the memory back
 }
 
-int run_logits(const char* path, const char* out, int vocab, char** ids, int count) {
-  const Session s = open_session(path, std::max(256, count), 1, 1, vocab);
-  std::vector<Row> rows;
-  for (int i = 0; i < count; ++i) rows.push_back({std::atoi(ids[i]), i, 0});
-  decode(s, rows, true);
+// Logits after each id, `step` ids a call.
+int write_logits(const Session& s, const char* out, int vocab, int step, char** ids, int count) {
   std::FILE* f = std::fopen(out, "wb");
   if (!f) die("cannot write the logits");
-  for (int i = 0; i < count; ++i) std::fwrite(llama_get_logits_ith(s.context, i), sizeof(float), static_cast<size_t>(vocab), f);
-  std::fclose(f);
+  for (int at = 0; at < count; at += step) {
+    std::vector<Row> rows;
+    for (int i = at; i < std::min(count, at + step); ++i) rows.push_back({std::atoi(ids[i]), i, 0});
+    decode(s, rows, true);
+    for (int i = 0; i < static_cast<int>(rows.size()); ++i)
+      std::fwrite(llama_get_logits_ith(s.context, i), sizeof(float), static_cast<size_t>(vocab), f);
+  }
+  return std::fclose(f) == 0 ? 0 : 1;
+}
+
+int run_logits(const char* path, const char* out, int vocab, char** ids, int count) {
+  if (count > kBatch) die("too many ids");
+  return write_logits(open_session(path, std::max(256, count), 1, 1, vocab), out, vocab, count, ids, count);
+}
+
+int run_logits_as(const char* path, const char* out, const std::string& kv, int step, int threads, char** ids, int count) {
+  if (step < 1 || step > kBatch) die("expected 1 to 2048 ids a call");
+  int type = 0;
+  while (type < GGML_TYPE_COUNT && !(ggml_type_name(static_cast<ggml_type>(type)) == kv)) ++type;
+  if (type == GGML_TYPE_COUNT) die("expected ggml's name of a type for keys and values");
+  const Session s = open_session(path, std::max(256, count), 1, threads, 0, static_cast<ggml_type>(type));
+  return write_logits(s, out, llama_vocab_n_tokens(llama_model_get_vocab(s.model)), step, ids, count);
+}
+
+int run_quantize(const char* in, const char* out, const std::string& type, int threads) {
+  struct Named {
+    const char* name;
+    llama_ftype type;
+  };
+  constexpr Named kTypes[] = {
+      {"F32", LLAMA_FTYPE_ALL_F32},          {"F16", LLAMA_FTYPE_MOSTLY_F16},       {"BF16", LLAMA_FTYPE_MOSTLY_BF16},
+      {"Q8_0", LLAMA_FTYPE_MOSTLY_Q8_0},     {"Q5_1", LLAMA_FTYPE_MOSTLY_Q5_1},     {"Q5_0", LLAMA_FTYPE_MOSTLY_Q5_0},
+      {"Q4_1", LLAMA_FTYPE_MOSTLY_Q4_1},     {"Q4_0", LLAMA_FTYPE_MOSTLY_Q4_0},     {"Q6_K", LLAMA_FTYPE_MOSTLY_Q6_K},
+      {"Q5_K_M", LLAMA_FTYPE_MOSTLY_Q5_K_M}, {"Q4_K_M", LLAMA_FTYPE_MOSTLY_Q4_K_M}, {"Q3_K_M", LLAMA_FTYPE_MOSTLY_Q3_K_M},
+      {"Q2_K", LLAMA_FTYPE_MOSTLY_Q2_K},     {"IQ4_NL", LLAMA_FTYPE_MOSTLY_IQ4_NL}, {"IQ4_XS", LLAMA_FTYPE_MOSTLY_IQ4_XS},
+  };
+  const auto* found = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Named& t) { return type == t.name; });
+  if (found == std::end(kTypes)) die("expected a type of quantized files that the table in llamacpp.cc has");
+  llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
+  ggml_backend_load_all();
+  llama_backend_init();
+  llama_model_quantize_params params = llama_model_quantize_default_params();
+  params.ftype = found->type;
+  params.nthread = threads;
+  params.allow_requantize = true;
+  if (llama_model_quantize(in, out, &params) != 0) die("cannot quantize the model");
   return 0;
 }
 
@@ -190,5 +236,7 @@ int main(int argc, char** argv) {
     return run_bench(argv[2], std::atoi(argv[3]), std::atoi(argv[4]), std::atoi(argv[5]), std::atoi(argv[6]), std::atoi(argv[7]), std::atoi(argv[8]));
   if (mode == "first-token" && argc == 5) return run_first_token(argv[2], argv[3], std::atoi(argv[4]));
   if (mode == "logits" && argc > 5) return run_logits(argv[2], argv[3], std::atoi(argv[4]), argv + 5, argc - 5);
+  if (mode == "logits-as" && argc > 7) return run_logits_as(argv[2], argv[3], argv[4], std::atoi(argv[5]), std::atoi(argv[6]), argv + 7, argc - 7);
+  if (mode == "quantize" && argc == 6) return run_quantize(argv[2], argv[3], argv[4], std::atoi(argv[5]));
   die("see the top of bench/peers/llamacpp.cc for its arguments");
 }
