@@ -51,6 +51,22 @@ TEST_F(AmxEmulated, RowsOfEveryFormat) {
   }
 }
 
+// More columns than are decoded at once, more rows than have sums in scratch, more weight rows than one set.
+TEST_F(AmxEmulated, SumsOfSeveralSteps) {
+  for (const auto [type, k, rows, n] : {std::tuple(DType::kBF16, 2083, 530, 35), std::tuple(DType::kQ4_0, 4128, 70, 150), std::tuple(DType::kQ4_K, 2304, 33, 161)}) {
+    const RandomWeight w(type, n, k, random, false);
+    const Matrix x = Matrix(DType::kBF16, rows, k).fill(random);
+    Matrix y(DType::kF32, rows, n), want(DType::kF32, rows, n);
+    LinearSegment s{w.view, nullptr, want};
+    bench.ref.linear({.x = x, .segments = {&s, 1}}, bench.stream);
+    s.y = y;
+    cpu::run_linear(primitives, {.x = x, .segments = {&s, 1}}, bench.stream, false);
+    for (int64_t t = 0; t < rows; ++t)
+      for (int64_t i = 0; i < n; ++i) ASSERT_NEAR(y.get(t, i), want.get(t, i), 0x1p-7 * std::sqrt(k)) << name(type) << " row " << t << " output " << i;
+    y.expect_surroundings_untouched();
+  }
+}
+
 // Whether its neighbours make it one of some rows, or of many.
 TEST_F(AmxEmulated, ARowHasTheSameBitsAmongSomeAndAmongMany) {
   for (const DType type : {DType::kBF16, DType::kF16, DType::kQ4_0, DType::kQ4_K}) {

@@ -1,28 +1,30 @@
-// Products in AMX tiles (tdpbf16ps: 16 x 32 by 32 x 16 bfloat16 into 16 x 16 float). Many activation rows are the left factor, two tiles of
-// them by two of a panel of weight rows, so that each tile loaded is used twice; rows past the last are computed and dropped: the
-// activations' memory has room for them (LinearX). For some rows a panel would be transposed in vain: weight rows, as they lie or as they
-// were decoded, are the left factor, and the few activations the transposed one. Either way an output's products are
-// added in order of columns. The operating system's permission is asked for in base/cpu.cc.
+// Products in AMX tiles (tdpbf16ps: 16 x 32 by 32 x 16 bfloat16 into 16 x 16 float), two tiles of the one factor by two of the other, so that
+// each tile loaded is used twice. Weight rows, as they lie or as they were decoded, are the left factor, and activations the right one, in the
+// order of tiles that a call brings them into once (Form::kTiles). Only experts, whose rows begin anywhere in the list of all, are the left
+// factor, and panels of weights are transposed for them; rows past the last are computed and dropped: the activations' memory has room for
+// them (LinearX). Either way an output's products are added in order of columns. The operating system's permission is asked for in base/cpu.cc.
 #include "kernels/cpu/panel_bf16.h"
 
 namespace transom::cpu {
 namespace TRANSOM_ISA {
 namespace {
 
+// Eight tiles of sixteen rows of 64 bytes. A constant: GCC 12 believes that loading it reads its first eight bytes only.
 struct alignas(64) TileConfig {
   uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
+  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
+constexpr TileConfig kEightTiles;
 
 struct DenseAmx : PanelBF16 {
-  static constexpr int64_t kTile = 32;
+  static constexpr int64_t kTile = 32, kDepth = 2048;
   static constexpr int64_t kStride = kPanel * 4;  // bytes from one pair of columns, or one row of sums, to the next
 
   // Tiles: 0-3 sums, 4-5 activations, 6-7 weights. kBoth: 32 activation rows, else 16; x_stride in bytes.
   template <bool kBoth>
   TRANSOM_INLINE static void multiply(const uint16_t* x, int64_t x_stride, int64_t depth, const uint16_t* panel, float* sums,
-                                      bool first) {
+                                      bool first, const uint16_t* ahead, int64_t rows_ahead) {
     float* lower = sums + 16 * kPanel;
     if (first) {
       _tile_zero(0);
@@ -40,6 +42,7 @@ struct DenseAmx : PanelBF16 {
       }
     }
     for (int64_t k = 0; k < depth; k += 32) {
+      for (int64_t r = 0; r < rows_ahead; ++r) _mm_prefetch(reinterpret_cast<const char*>(ahead + k) + r * x_stride, _MM_HINT_T1);
       _tile_loadd(6, panel + k * kPanel, kStride);
       _tile_loadd(7, panel + k * kPanel + 32, kStride);
       _tile_loadd(4, x + k, x_stride);
@@ -58,18 +61,38 @@ struct DenseAmx : PanelBF16 {
       _tile_stored(3, lower + 16, kStride);
     }
   }
-  static void run(const LinearX& x, int64_t t0, int64_t t1, int64_t k0, int64_t depth, const uint16_t* panel, float* sums, Soon) {
-    for (int64_t t = t0; t < t1; t += 32) {
-      const uint16_t* rows = x.bf16 + t * x.bf16_stride + k0;
-      t1 - t > 16 ? multiply<true>(rows, x.bf16_stride * 2, depth, panel, sums + (t - t0) * kPanel, k0 == 0)
-                  : multiply<false>(rows, x.bf16_stride * 2, depth, panel, sums + (t - t0) * kPanel, k0 == 0);
-    }
+  static void run(const LinearX& x, int64_t t0, int64_t t1, int64_t k0, int64_t depth, const uint16_t* panel, float* sums, Soon soon) {
+    const uint16_t *rows = x.bf16 + t0 * x.bf16_stride + k0, *ahead = x.bf16 + soon.t * x.bf16_stride + k0;
+    t1 - t0 > 16 ? multiply<true>(rows, x.bf16_stride * 2, depth, panel, sums, k0 == 0, ahead, soon.rows)
+                 : multiply<false>(rows, x.bf16_stride * 2, depth, panel, sums, k0 == 0, ahead, soon.rows);
   }
 };
 
-constexpr int64_t kSomeRows = 32, kLeft = 32;  // weight rows at a time, two tiles
-constexpr int64_t kDecoded = PanelBF16::kDecoded, kApart = PanelBF16::kApart;
-constexpr size_t kSomeScratch = kLeft * kApart * sizeof(uint16_t) + (kDecoded + 2 * 256 + 16 * kLeft) * sizeof(float);
+// Weight rows are the left factor, kLeft at a time, two tiles; kDeep columns at most are decoded at a time, rows apart from one another in
+// the caches.
+constexpr int64_t kLeft = 32, kDeep = 2048;
+// Weight rows that lie decoded in the second-level cache while all activations pass by.
+constexpr int64_t kLeftBytes = 640 << 10;
+
+int64_t left_stride(int64_t cols) { return smaller((cols + 31) / 32 * 32, kDeep) + 32; }
+int64_t lefts_at_once(int64_t cols) { return larger(1, kLeftBytes / (kLeft * left_stride(cols) * 2)); }
+// Scratch: decoded rows, a row of floats, sums of kLeft x 32 (of a block of activations, if they are added up in several steps), their transposed.
+constexpr int64_t kSums = kLeft * 32;
+int64_t sums_at_once(int64_t cols) { return cols > kDeep ? lefts_at_once(cols) * (kTokenBlock / 32) : 1; }
+size_t tiles_scratch(int64_t cols) {
+  return static_cast<size_t>(lefts_at_once(cols) * kLeft * left_stride(cols)) * 2 + static_cast<size_t>(kDeep + (sums_at_once(cols) + 1) * kSums) * 4;
+}
+
+// Weight rows [n, n + count), columns [k0, k0 + depth), as bfloat16 at `to`; the same columns of the rows after them are fetched.
+void decode_left(const WeightView& w, int64_t n, int64_t count, int64_t k0, int64_t depth, float* tmp, uint16_t* to, int64_t stride) {
+  const int64_t begin = k0 * w.row_bytes / w.cols, bytes = depth * w.row_bytes / w.cols;
+  for (int64_t r = 0; r < count; ++r) {
+    const std::byte* soon = w.data + (n + r + kLeft) * w.row_bytes + begin;
+    for (int64_t b = 0; b < bytes; b += 64) _mm_prefetch(reinterpret_cast<const char*>(soon + b), _MM_HINT_T1);
+    if (w.dtype == DType::kBF16 && depth % 32 == 0) memcpy(to + r * stride, w.row(n + r) + 2 * k0, static_cast<size_t>(2 * depth));
+    else decode_bf16(w, n + r, k0, depth, tmp, to + r * stride);
+  }
+}
 
 // Sums of 16 weight rows x 16 activation rows, as stored by a tile, to out[activation row][weight row].
 TRANSOM_INLINE void turn(const float* sums, float* out) {
@@ -79,86 +102,137 @@ TRANSOM_INLINE void turn(const float* sums, float* out) {
   for (int i = 0; i < kLanes; ++i) store_i(out + i * kLeft, v[i]);
 }
 
+struct Scratch {
+  explicit Scratch(const LinearTile& g)
+      : decoded(reinterpret_cast<uint16_t*>(g.scratch)),
+        tmp(reinterpret_cast<float*>(decoded + lefts_at_once(g.weight->cols) * kLeft * left_stride(g.weight->cols))),
+        sums(tmp + kDeep), out(sums + sums_at_once(g.weight->cols) * kSums) {}
+  uint16_t* decoded;
+  float *tmp, *sums, *out;
+};
+
 // Tiles: 0-3 sums (weights 16 i, activations 16 j in 2 j + i), 4-5 weights, 6-7 activations.
-template <bool kBoth>
-TRANSOM_INLINE void multiply_some(const uint16_t* w, int64_t w_stride, int64_t depth, const uint32_t* x, int64_t x_rows) {
+TRANSOM_INLINE void zero_sums() {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+}
+TRANSOM_INLINE void load_sums(const float* sums) {
+  _tile_loadd(0, sums, 64);
+  _tile_loadd(1, sums + 256, 64);
+  _tile_loadd(2, sums + 512, 64);
+  _tile_loadd(3, sums + 768, 64);
+}
+TRANSOM_INLINE void store_sums(float* sums) {
+  _tile_stored(0, sums, 64);
+  _tile_stored(1, sums + 256, 64);
+  _tile_stored(2, sums + 512, 64);
+  _tile_stored(3, sums + 768, 64);
+}
+// second: how far after the first sixteen activations the next ones lie, in pairs of columns; 0: there are none.
+TRANSOM_INLINE void multiply(const uint16_t* w, int64_t w_stride, int64_t depth, const uint32_t* x, int64_t second) {
+  if (second == 0) {
+    for (int64_t k = 0; k < depth; k += 32) {
+      _tile_loadd(4, w + k, w_stride);
+      _tile_loadd(5, w + k + 8 * w_stride, w_stride);  // sixteen rows on
+      _tile_loadd(6, x + k / 2 * 16, 64);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 5, 6);
+    }
+    return;
+  }
   for (int64_t k = 0; k < depth; k += 32) {
     _tile_loadd(4, w + k, w_stride);
-    _tile_loadd(5, w + k + 8 * w_stride, w_stride);  // sixteen rows on
     _tile_loadd(6, x + k / 2 * 16, 64);
     _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(5, w + k + 8 * w_stride, w_stride);
     _tile_dpbf16ps(1, 5, 6);
-    if (kBoth) {
-      _tile_loadd(7, x + (x_rows + k / 2) * 16, 64);
-      _tile_dpbf16ps(2, 4, 7);
-      _tile_dpbf16ps(3, 5, 7);
-    }
+    _tile_loadd(7, x + (second + k / 2) * 16, 64);
+    _tile_dpbf16ps(2, 4, 7);
+    _tile_dpbf16ps(3, 5, 7);
   }
 }
 
+// Activation rows [t0, t1), at most 32, of weight rows [n, n + count); out: 16 x kLeft floats of scratch.
+TRANSOM_INLINE void finish(const LinearTile& g, int64_t t0, int64_t t1, int64_t n, int64_t count, const float* sums, float* out) {
+  for (int64_t t = t0; t < t1; t += 16, sums += 512) {
+    turn(sums, out);
+    turn(sums + 256, out + 16);
+    for (int64_t i = 0; i < smaller(16, t1 - t); ++i) finish_row(g.out, t + i, n, count, out + i * kLeft);
+  }
+}
+
+// Up to 32 activation rows: their sums stay in the tiles while kLeft weight rows are decoded piece by piece, or read where they lie.
 void gemm_some(const LinearTile& g) {
+  constexpr int64_t kPiece = 512;
   const WeightView& w = *g.weight;
   const LinearX& x = *g.x;
-  auto* decoded = reinterpret_cast<uint16_t*>(g.scratch);
-  float* tmp = reinterpret_cast<float*>(decoded + kLeft * kApart);
-  float *sums = tmp + kDecoded, *out = sums + 2 * 256;
-  const bool both = x.rows > 16, stored = w.dtype == DType::kBF16 && w.cols % 32 == 0;
-  for (int64_t n0 = g.n0; n0 < g.n1; n0 += kLeft) {
-    const int64_t count = smaller(kLeft, g.n1 - n0);
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    for (int64_t k0 = 0; k0 < w.cols; k0 += kDecoded) {
-      const int64_t depth = smaller(kDecoded, w.cols - k0);
-      const uint16_t* rows = decoded;
-      int64_t stride = kApart * 2;
-      if (stored && count == kLeft) {
-        rows = reinterpret_cast<const uint16_t*>(w.row(n0)) + k0;
-        stride = w.row_bytes;
-      } else {
-        for (int64_t r = 0; r < count; ++r) decode_bf16(w, n0 + r, k0, depth, tmp, decoded + r * kApart);
-      }
-      const uint32_t* right = x.tiles + k0 / 2 * 16;
-      both ? multiply_some<true>(rows, stride, depth, right, x.padded / 2) : multiply_some<false>(rows, stride, depth, right, 0);
+  const Scratch s(g);
+  const bool stored = w.dtype == DType::kBF16 && w.cols % 32 == 0;
+  for (int64_t n = g.n0; n < g.n1; n += kLeft) {
+    const int64_t count = smaller(kLeft, g.n1 - n);
+    const bool in_place = stored && count == kLeft;
+    for (int64_t k0 = 0; k0 < w.cols; k0 += kPiece) {
+      const int64_t depth = smaller(kPiece, w.cols - k0);
+      if (!in_place) decode_left(w, n, count, k0, depth, s.tmp, s.decoded, kPiece + 32);
+      const auto* left = in_place ? reinterpret_cast<const uint16_t*>(w.row(n)) + k0 : s.decoded;
+      if (k0 == 0) zero_sums();
+      multiply(left, in_place ? w.row_bytes : 2 * (kPiece + 32), depth, x.tiles + k0 / 2 * 16, x.rows > 16 ? x.padded / 2 : 0);
     }
-    for (int64_t t0 = 0; t0 < x.rows; t0 += 16) {
-      if (t0 == 0) {
-        _tile_stored(0, sums, 64);
-        _tile_stored(1, sums + 256, 64);
-      } else {
-        _tile_stored(2, sums, 64);
-        _tile_stored(3, sums + 256, 64);
+    store_sums(s.sums);
+    finish(g, 0, x.rows, n, count, s.sums, s.out);
+  }
+}
+
+// More of them: as many weight rows as stay in the second-level cache are decoded once and meet all activations, 32 by 32. Beyond kDeep columns
+// the sums of a block of activations stay in scratch.
+void gemm_many(const LinearTile& g) {
+  const WeightView& w = *g.weight;
+  const LinearX& x = *g.x;
+  const Scratch s(g);
+  const int64_t most = lefts_at_once(w.cols) * kLeft, stride = left_stride(w.cols), block = w.cols > kDeep ? kTokenBlock : x.rows;
+  for (int64_t n0 = g.n0; n0 < g.n1; n0 += most) {
+    const int64_t n1 = smaller(n0 + most, g.n1);
+    for (int64_t b0 = 0; b0 < x.rows; b0 += block) {
+      const int64_t b1 = smaller(b0 + block, x.rows);
+      for (int64_t k0 = 0; k0 < w.cols; k0 += kDeep) {
+        const int64_t depth = smaller(kDeep, w.cols - k0);
+        decode_left(w, n0, n1 - n0, k0, depth, s.tmp, s.decoded, stride);
+        float* sums = s.sums;
+        for (int64_t t = b0; t < b1; t += 32)
+          for (int64_t n = n0; n < n1; n += kLeft) {
+            k0 == 0 ? zero_sums() : load_sums(sums);
+            multiply(s.decoded + (n - n0) * stride, 2 * stride, depth, x.tiles + (t / 16 * x.padded + k0) / 2 * 16, b1 - t > 16 ? x.padded / 2 : 0);
+            store_sums(sums);
+            if (k0 + depth == w.cols) finish(g, t, smaller(t + 32, b1), n, smaller(kLeft, n1 - n), sums, s.out);
+            if (w.cols > kDeep) sums += kSums;
+          }
       }
-      turn(sums, out);
-      turn(sums + 256, out + 16);
-      for (int64_t t = t0; t < smaller(t0 + 16, x.rows); ++t) finish_row(g.out, t, n0, count, out + (t - t0) * kLeft);
     }
   }
 }
 
 void gemm(const LinearTile& g) {
   if (in_float(g)) return avx512_primitives().gemm(g);
-  TileConfig config;
-  for (int i = 0; i < 8; ++i) config.row_bytes[i] = 64, config.rows[i] = 16;
-  _tile_loadconfig(&config);
-  g.x->tiles && g.x->rows <= kSomeRows ? gemm_some(g) : gemm_panel<DenseAmx>(g);
+  _tile_loadconfig(&kEightTiles);
+  !g.x->tiles ? gemm_panel<DenseAmx>(g) : g.x->rows <= 32 ? gemm_some(g) : gemm_many(g);
   _tile_release();
 }
 
 // Six rows have one order on every table; sixteen cost here no more than one.
 int64_t few_rows(DType) { return 6; }
-Form gemm_form(DType weight, DType x, int64_t rows) {
+Form gemm_form(DType weight, DType x, bool routed) {
   const Form form = bf16_form(weight, x);
-  return form == Form::kBF16 && rows <= kSomeRows ? Form::kTiles : form;
+  return form == Form::kBF16 && !routed ? Form::kTiles : form;
 }
 
 int64_t panels(DType t, int64_t cols) {
-  return t != DType::kF32 && t != DType::kF64 ? panels_at_once<DenseAmx>(cols) : avx512_primitives().panels(t, cols);
+  return t != DType::kF32 && t != DType::kF64 ? lefts_at_once(cols) : avx512_primitives().panels(t, cols);
 }
 size_t linear_scratch(int64_t cols) {
-  const size_t panels = gemm_scratch<DenseAmx>(cols), floats = avx512_primitives().linear_scratch(cols), most = panels > floats ? panels : floats;
-  return most > kSomeScratch ? most : kSomeScratch;
+  const size_t panels = gemm_scratch<DenseAmx>(cols), tiles = tiles_scratch(cols), floats = avx512_primitives().linear_scratch(cols);
+  return larger(larger(panels, tiles), floats);
 }
 
 }  // namespace

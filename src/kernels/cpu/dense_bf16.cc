@@ -146,7 +146,7 @@ size_t linear_scratch(int64_t cols) {
 
 void add_avx512bf16(Primitives& p) {
   p.few_rows = TRANSOM_ISA::few_rows;
-  p.gemm_form = [](DType weight, DType x, int64_t) { return TRANSOM_ISA::bf16_form(weight, x); };
+  p.gemm_form = [](DType weight, DType x, bool) { return TRANSOM_ISA::bf16_form(weight, x); };
   p.gemm = TRANSOM_ISA::gemm;
   p.panels = TRANSOM_ISA::panels;
   p.linear_scratch = TRANSOM_ISA::linear_scratch;

@@ -66,7 +66,7 @@ struct Call {
       for (const ExpertSegment& g : a.segments) {
         const WeightView& w = *g.weights[e];
         CHECK(w && w.cols == a.x.cols && w.rows == g.y.cols && g.y.rows == positions);
-        forms.add(few(rows, w.dtype) ? p.gemv_form(w.dtype) : p.gemm_form(w.dtype, a.x.dtype, std::numeric_limits<int64_t>::max()));
+        forms.add(few(rows, w.dtype) ? p.gemv_form(w.dtype) : p.gemm_form(w.dtype, a.x.dtype, true));
         bytes += w.rows * w.row_bytes;
         work += rows * w.rows * w.row_bytes;
       }

@@ -25,10 +25,18 @@ struct Levels {
   F low, high;
   bool five;
   template <bool kMin>
+  TRANSOM_INLINE static F value(F level, float scale, float min) {
+    return kMin ? fma(level, set1(scale), set1(min)) : level * set1(scale);
+  }
+  template <bool kMin>
   TRANSOM_INLINE I table(float scale, float min) const {
-    const auto value = [&](F level) { return kMin ? fma(level, set1(scale), set1(min)) : level * set1(scale); };
-    const F v = value(low);
-    return bf16_pair(v, five ? value(high) : v);
+    const F v = value<kMin>(low, scale, min);
+    return bf16_pair(v, five ? value<kMin>(high, scale, min) : v);
+  }
+  // Of two blocks of sixteen levels: codes of the second are 16 more.
+  template <bool kMin>
+  TRANSOM_INLINE I table_of_two(const float* scale, const float* min, int second) const {
+    return bf16_pair(value<kMin>(low, scale[0], min[0]), value<kMin>(low, scale[second], min[second]));
   }
 };
 TRANSOM_INLINE Levels four_bits(F levels) { return {levels, levels, false}; }
@@ -91,14 +99,47 @@ TRANSOM_INLINE I with_fifth(I words, __mmask32 bits) {
 }
 TRANSOM_INLINE I choose(I table, I codes) { return _mm512_permutexvar_epi16(codes, table); }
 
+// Two blocks of sixteen levels, whose 32 bytes stand side by side, one a word.
+TRANSOM_INLINE I choose_nibbles(I table, I words, I second) {
+  return choose(table, _mm512_ternarylogic_epi32(words, _mm512_set1_epi16(15), second, 0xea));  // (words & 15) | second
+}
+TRANSOM_INLINE void store_halves(I v, uint16_t* low, uint16_t* high) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(low), _mm512_castsi512_si256(v));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(high), _mm512_extracti64x4_epi64(v, 1));
+}
+// 16 bytes a block: lower nibbles, then upper ones.
+TRANSOM_INLINE void two_by_bytes(I table, __m256i bytes, uint16_t* dst) {
+  const I words = _mm512_cvtepu8_epi16(bytes), second = join(_mm256_setzero_si256(), _mm256_set1_epi16(16));
+  store_halves(choose_nibbles(table, words, second), dst, dst + 32);
+  store_halves(choose_nibbles(table, _mm512_srli_epi16(words, 4), second), dst + 16, dst + 48);
+}
+// The lower nibbles are the one block, the upper ones the other.
+TRANSOM_INLINE void two_by_nibbles(I table, __m256i bytes, uint16_t* dst) {
+  const I words = _mm512_cvtepu8_epi16(bytes);
+  store_i(dst, choose_nibbles(table, words, _mm512_setzero_si512()));
+  store_i(dst + 32, choose_nibbles(table, _mm512_srli_epi16(words, 4), _mm512_set1_epi16(16)));
+}
+
 template <class Fmt>
 TRANSOM_INLINE void look_up_small(Bytes p, int64_t blocks, uint16_t* dst) {
   using Raw = typename Fmt::RawGroup;
   const Levels levels = Codes<Fmt>::levels();
   const auto group = [&](const Raw& raw, int64_t b, int count) {
-    alignas(64) float scale[kLanes], min[kLanes];  // a block's on four lanes; broadcast from memory, the processor's shuffles have enough to do
+    alignas(64) float scale[kLanes], min[kLanes];  // a block's on four lanes
     storeu(scale, Fmt::scale(raw));
-    storeu(min, Fmt::min(raw));
+    __asm__("" : "+m"(scale));  // broadcast from memory: the processor's shuffles have enough to do
+    if (Fmt::kMin) {
+      storeu(min, Fmt::min(raw));
+      __asm__("" : "+m"(min));
+    }
+    if (Codes<Fmt>::kFifth == 0 && count == kGroupBlocks) {
+      for (int i = 0; i < kGroupBlocks; i += 2) {
+        const Bytes block = p + (b + i) * Fmt::kBytes + Codes<Fmt>::kAt;
+        const __m256i bytes = _mm256_inserti128_si256(_mm256_castsi128_si256(load16(block)), load16(block + Fmt::kBytes), 1);
+        two_by_bytes(levels.table_of_two<Fmt::kMin>(scale + 4 * i, min + 4 * i, 4), bytes, dst + 32 * (b + i));
+      }
+      return;
+    }
     for (int i = 0; i < kGroupBlocks; ++i) {
       if (i >= count) break;
       const Bytes block = p + (b + i) * Fmt::kBytes;
@@ -112,19 +153,25 @@ TRANSOM_INLINE void look_up_small(Bytes p, int64_t blocks, uint16_t* dst) {
   const int rest = static_cast<int>(blocks - b);
   if (rest) group(Raw(p + b * Fmt::kBytes, rest), b, rest);
 }
-// Blocks of 256: nibbles of 32 bytes (or 16, in quad order) make two (or one) times 32 elements.
+// Blocks of 256: the nibbles of 32 bytes make two times 32 elements.
 template <class Fmt>
 TRANSOM_INLINE void look_up_super(Bytes p, int64_t blocks, uint16_t* dst) {
   const Levels levels = Codes<Fmt>::levels();
   for (int64_t b = 0; b < blocks; ++b, p += Fmt::kBytes, dst += 256) {
     float s[16], m[16] = {};
     Fmt::scales(p, s, m);
-    for (int i = 0; i < 8; ++i) {
-      I codes;
-      if constexpr (Fmt::kOrder == Order::kQuad) codes = split_nibbles(p + Codes<Fmt>::kAt + 16 * i);
-      else codes = _mm512_srli_epi16(_mm512_cvtepu8_epi16(load32(p + Codes<Fmt>::kAt + i / 2 * 32)), i % 2 * 4);
-      if (Codes<Fmt>::kFifth) codes = with_fifth(codes, _mm256_test_epi8_mask(load32(p + Codes<Fmt>::kFifth), _mm256_set1_epi8(static_cast<char>(1 << i))));
-      store_i(dst + 32 * i, choose(levels.table<Fmt::kMin>(s[i], m[i]), codes));
+    for (int i = 0; i < 8; i += 2) {
+      const __m256i bytes = load32(p + Codes<Fmt>::kAt + 16 * i);
+      if (Codes<Fmt>::kFifth) {
+        for (int j = i; j < i + 2; ++j) {
+          const I codes = _mm512_srli_epi16(_mm512_cvtepu8_epi16(bytes), j % 2 * 4);
+          const __mmask32 fifth = _mm256_test_epi8_mask(load32(p + Codes<Fmt>::kFifth), _mm256_set1_epi8(static_cast<char>(1 << j)));
+          store_i(dst + 32 * j, choose(levels.table<Fmt::kMin>(s[j], m[j]), with_fifth(codes, fifth)));
+        }
+      } else {
+        const I table = levels.table_of_two<Fmt::kMin>(s + i, m + i, 1);
+        Fmt::kOrder == Order::kQuad ? two_by_bytes(table, bytes, dst + 32 * i) : two_by_nibbles(table, bytes, dst + 32 * i);
+      }
     }
   }
 }

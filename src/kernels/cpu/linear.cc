@@ -87,7 +87,7 @@ void run_linear(const Primitives& p, const LinearArgs& a, Stream& s, bool one_or
   Forms forms;
   int64_t bytes = 0;
   for (const LinearSegment& g : a.segments) {
-    forms.add(few(g) ? p.gemv_form(g.weight.dtype) : p.gemm_form(g.weight.dtype, a.x.dtype, T));
+    forms.add(few(g) ? p.gemv_form(g.weight.dtype) : p.gemm_form(g.weight.dtype, a.x.dtype, false));
     bytes += g.weight.rows * g.weight.row_bytes;
   }
   LinearX x;

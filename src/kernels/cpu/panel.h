@@ -54,15 +54,15 @@ TRANSOM_INLINE void transpose(I (&v)[kLanes]) {
 constexpr int64_t kPanelBytes = 640 << 10;
 template <class Type>
 int64_t panels_at_once(int64_t cols) {
-  const int64_t bytes = kPanel * cols * static_cast<int64_t>(sizeof(typename Type::Element));
-  return cols > Type::kDepth ? 1 : larger(1, kPanelBytes / larger(bytes, 1));
+  const int64_t bytes = kPanel * smaller(cols, Type::kDepth) * static_cast<int64_t>(sizeof(typename Type::Element));
+  return larger(1, kPanelBytes / larger(bytes, 1));
 }
 // Scratch: panels, rows being decoded, sums.
 template <class Type>
 size_t gemm_scratch(int64_t cols) {
-  const int64_t depth = smaller((cols + 31) / 32 * 32, Type::kDepth);
-  return static_cast<size_t>(panels_at_once<Type>(cols) * kPanel * depth) * sizeof(typename Type::Element) +
-         Type::kRowFloats * sizeof(float) + kTokenBlock * kPanel * sizeof(float);
+  const int64_t depth = smaller((cols + 31) / 32 * 32, Type::kDepth), panels = panels_at_once<Type>(cols);
+  return static_cast<size_t>(panels * kPanel * depth) * sizeof(typename Type::Element) +
+         static_cast<size_t>(Type::kRowFloats + kPanel * (cols > Type::kDepth ? panels * kTokenBlock : Type::kTile)) * sizeof(float);
 }
 
 // Rows of activations that are needed soon: a tile's share of what the next tile reads.
@@ -97,37 +97,35 @@ void multiply_tiles(const LinearX& x, int64_t t0, int64_t t1, int64_t k0, int64_
 }
 
 // Type: kDepth and kTile (columns of a panel, rows of a tile), Element, unpack(weight, n, count, k0, depth, rows, panel) with kRowFloats of
-// scratch at `rows`, run(x, t0, t1, k0, depth, panel, sums, soon). Up to kDepth columns, a tile's activation rows meet all panels of the call and are
-// finished at once; beyond, the sums of a block of rows stay in scratch from one kDepth columns to the next.
+// scratch at `rows`, run(x, t0, t1, k0, depth, panel, sums, soon). A tile's activation rows meet all panels of the call. Up to kDepth columns they
+// are finished at once; beyond, the sums of a block of rows stay in scratch from one kDepth columns to the next.
 template <class Type>
 void gemm_panel(const LinearTile& g) {
   using Element = typename Type::Element;
   const int64_t cols = g.weight->cols, padded = (cols + 31) / 32 * 32, most = panels_at_once<Type>(cols);
   const bool whole = cols <= Type::kDepth;
-  const int64_t size = kPanel * smaller(padded, Type::kDepth), block = whole ? Type::kTile : kTokenBlock;
+  const int64_t size = kPanel * smaller(padded, Type::kDepth), block = whole ? g.t1 - g.t0 : kTokenBlock;
   Element* panels = reinterpret_cast<Element*>(g.scratch);
   float* rows = reinterpret_cast<float*>(panels + most * size);
   float* sums = rows + Type::kRowFloats;
   for (int64_t n0 = g.n0; n0 < g.n1; n0 += most * kPanel) {
-    const int64_t n1 = smaller(n0 + most * kPanel, g.n1);
-    const auto unpack = [&](int64_t k0) {
-      for (int64_t n = n0; n < n1; n += kPanel)
-        Type::unpack(*g.weight, n, smaller(kPanel, n1 - n), k0, smaller(Type::kDepth, cols - k0), rows, panels + (n - n0) / kPanel * size);
-    };
-    const int64_t here = (n1 - n0 + kPanel - 1) / kPanel;
-    const auto soon = [&](int64_t next, int64_t panel) {
-      const int64_t rows = whole ? smaller(Type::kTile, g.t1 - next) : 0;
-      return Soon{next + rows * panel / here, rows * (panel + 1) / here - rows * panel / here};
-    };
-    if (whole) unpack(0);
-    for (int64_t t0 = g.t0; t0 < g.t1; t0 += block) {
-      const int64_t t1 = smaller(t0 + block, g.t1);
-      for (int64_t n = n0; n < n1; n += kPanel) {
-        for (int64_t k0 = 0; k0 < cols; k0 += Type::kDepth) {
-          if (!whole) unpack(k0);
-          Type::run(*g.x, t0, t1, k0, smaller(Type::kDepth, cols - k0), panels + (n - n0) / kPanel * size, sums, soon(t1, (n - n0) / kPanel));
+    const int64_t count = smaller(most * kPanel, g.n1 - n0), here = (count + kPanel - 1) / kPanel;
+    const auto width = [&](int64_t panel) { return smaller(kPanel, count - panel * kPanel); };
+    for (int64_t b0 = g.t0; b0 < g.t1; b0 += block) {
+      const int64_t b1 = smaller(b0 + block, g.t1);
+      for (int64_t k0 = 0; k0 < cols; k0 += Type::kDepth) {
+        const int64_t depth = smaller(Type::kDepth, cols - k0);
+        for (int64_t i = 0; i < here; ++i) Type::unpack(*g.weight, n0 + i * kPanel, width(i), k0, depth, rows, panels + i * size);
+        for (int64_t t0 = b0; t0 < b1; t0 += Type::kTile) {
+          const int64_t t1 = smaller(t0 + Type::kTile, b1), next = smaller(Type::kTile, b1 - t1);
+          for (int64_t i = 0; i < here; ++i) {
+            float* to = whole ? sums : sums + (i * kTokenBlock + t0 - b0) * kPanel;
+            const Soon soon{t1 + next * i / here, next * (i + 1) / here - next * i / here};
+            Type::run(*g.x, t0, t1, k0, depth, panels + i * size, to, soon);
+            if (k0 + depth < cols) continue;
+            for (int64_t t = t0; t < t1; ++t) finish_row(g.out, t, n0 + i * kPanel, width(i), to + (t - t0) * kPanel);
+          }
         }
-        for (int64_t t = t0; t < t1; ++t) finish_row(g.out, t, n, smaller(kPanel, n1 - n), sums + (t - t0) * kPanel);
       }
     }
   }

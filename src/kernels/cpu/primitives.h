@@ -95,7 +95,7 @@ struct Primitives {
   // them. n0 is a multiple of `panel`.
   int64_t panel;
   int64_t (*panels)(DType, int64_t cols);
-  Form (*gemm_form)(DType weight, DType x, int64_t rows);  // gemm() multiplies in the form that is there
+  Form (*gemm_form)(DType weight, DType x, bool routed);  // gemm() multiplies in the form that is there. routed: an expert's rows begin anywhere
   void (*gemm)(const LinearTile&);
   size_t (*linear_scratch)(int64_t cols);  // bytes of LinearTile::scratch
 
