@@ -71,8 +71,8 @@ struct DenseAmx : PanelBF16 {
 // Weight rows are the left factor, kLeft at a time, two tiles; kDeep columns at most are decoded at a time, rows apart from one another in
 // the caches.
 constexpr int64_t kLeft = 32, kDeep = 2048;
-// Weight rows that lie decoded in the second-level cache while all activations pass by.
-constexpr int64_t kLeftBytes = 640 << 10;
+// Weight rows that lie decoded in the second-level cache (of 2 MiB) while all activations pass by, which come from the third level.
+constexpr int64_t kLeftBytes = 1 << 20;
 
 int64_t left_stride(int64_t cols) { return smaller((cols + 31) / 32 * 32, kDeep) + 32; }
 int64_t lefts_at_once(int64_t cols) { return larger(1, kLeftBytes / (kLeft * left_stride(cols) * 2)); }
@@ -220,6 +220,23 @@ void gemm(const LinearTile& g) {
   _tile_release();
 }
 
+// Pairs of columns of sixteen rows side by side.
+void prepare_tiles(const LinearX& x, const ConstView& v, int64_t t, int64_t begin, int64_t end) {
+  const int64_t rows = smaller(16, x.rows - t);
+  uint32_t* to = x.tiles + t * (x.padded / 2);
+  for (int64_t c = begin; c < end; c += 32) {
+    const int64_t left = x.cols - c;
+    I m[kLanes];
+    for (int64_t r = 0; r < kLanes; ++r) {
+      const In in = in_row(v, t + smaller(r, rows - 1));
+      const auto part = [&](int64_t at) { return left > at ? load(in, c + at, smaller(kLanes, left - at)) : zero(); };
+      m[r] = bf16_pair(part(0), part(kLanes));
+    }
+    transpose(m);
+    for (int64_t j = 0; j < kLanes; ++j) store_i(to + (c / 2 + j) * 16, m[j]);
+  }
+}
+
 // Six rows have one order on every table; sixteen cost here no more than one.
 int64_t few_rows(DType) { return 6; }
 Form gemm_form(DType weight, DType x, bool routed) {
@@ -241,6 +258,7 @@ size_t linear_scratch(int64_t cols) {
 void add_amx(Primitives& p) {
   p.few_rows = TRANSOM_ISA::few_rows;
   p.gemm_form = TRANSOM_ISA::gemm_form;
+  p.prepare_tiles = TRANSOM_ISA::prepare_tiles;
   p.gemm = TRANSOM_ISA::gemm;
   p.panels = TRANSOM_ISA::panels;
   p.linear_scratch = TRANSOM_ISA::linear_scratch;

@@ -3,7 +3,6 @@
 // into the order of the positions while they are prepared; a single one, which goes to several experts, is prepared once.
 #include <algorithm>
 #include <atomic>
-#include <limits>
 
 #include "base/error.h"
 #include "base/threads.h"

@@ -362,16 +362,6 @@ void quantize_row(const LinearX& x, const ConstView& v, int64_t t) {
   }
 }
 
-void fill_tiles(const LinearX& x, In in, int64_t t) {
-  uint32_t* to = x.tiles + t / 16 * (x.padded / 2) * 16 + t % 16;
-  for (int64_t c = 0; c < x.padded; c += kLanes) {
-    const int64_t n = smaller(kLanes, x.cols - c);
-    uint16_t row[kLanes];
-    store_half(row, to_bf16(n > 0 ? load(in, c, n) : zero()));
-    for (int64_t i = 0; i < kLanes / 2; ++i) memcpy(to + (c / 2 + i) * 16, row + 2 * i, 4);
-  }
-}
-
 }  // namespace
 
 void prepare_x(const LinearX& x, const ConstView& v, int64_t t) {
@@ -384,7 +374,6 @@ void prepare_x(const LinearX& x, const ConstView& v, int64_t t) {
   };
   if (x.f32 && x.f32 != v.data) fill({x.f32 + t * x.f32_stride, DType::kF32});
   if (x.bf16 && x.bf16 != v.data) fill({x.bf16 + t * x.bf16_stride, DType::kBF16});
-  if (x.tiles) fill_tiles(x, in, t);
   if (x.q16[0] || x.q16[1]) quantize_row(x, v, t);
 }
 

@@ -71,6 +71,15 @@ void run_many(const Primitives& p, const LinearArgs& a, Few few, const LinearX& 
   });
 }
 
+// By columns too: two threads that fill rows of one tile would write to the same cache lines.
+void prepare_tiles(const Primitives& p, const LinearX& x, const ConstView& v, int rank, int size) {
+  constexpr int64_t kColumns = 256;
+  const int64_t pieces = (x.padded + kColumns - 1) / kColumns, groups = (x.rows + 15) / 16;
+  const TeamRange range = team_range(groups * pieces, rank, size);
+  for (int64_t i = range.begin; i < range.end; ++i)
+    p.prepare_tiles(x, v, i / pieces * 16, i % pieces * kColumns, std::min((i % pieces + 1) * kColumns, x.padded));
+}
+
 void check(const LinearArgs& a) {
   for (const LinearSegment& g : a.segments)
     CHECK(g.weight.cols == a.x.cols && g.y.rows == a.x.rows && g.y.cols == g.weight.rows);
@@ -102,6 +111,7 @@ void run_linear(const Primitives& p, const LinearArgs& a, Stream& s, bool one_or
     forms.place(mine, a.x, memory + copies * own_bytes + (each ? rank : 0) * form_bytes);
     const TeamRange range = each ? TeamRange{0, T} : team_range(T, rank, size);
     for (int64_t t = range.begin; t < range.end; ++t) p.prepare_x(mine, a.x, t);
+    if (mine.tiles) prepare_tiles(p, mine, a.x, rank, size);
     if (!each && size > 1) s.team->barrier();
     run_few(p, a, few, mine, next_few, size, own);
     run_many(p, a, few, mine, next_many, size, own);

@@ -85,8 +85,10 @@ struct Primitives {
   // As transom::decode_row, to within rounding.
   void (*decode)(const WeightView& w, int64_t row, int64_t begin, float* dst, int64_t n);
 
-  // Fills row t of the forms that are not null (f32: only if it is not x itself).
+  // Fills row t of the forms that are not null (f32: only if it is not x itself), but for the tiles: of these, sixteen rows from t on and
+  // columns [begin, end), multiples of 32. Null where no form is tiles.
   void (*prepare_x)(const LinearX&, const ConstView& x, int64_t t);
+  void (*prepare_tiles)(const LinearX&, const ConstView& x, int64_t t, int64_t begin, int64_t end);
   // Few activation rows: reads each weight row once per kGemvRows of them, as stored. Any weight type.
   Form (*gemv_form)(DType);
   int64_t (*few_rows)(DType);  // up to how many it is the faster one
