@@ -1,8 +1,7 @@
 // Products in AMX tiles (tdpbf16ps: 16 x 32 by 32 x 16 bfloat16 into 16 x 16 float), two tiles of the one factor by two of the other, so that
 // each tile loaded is used twice. Weight rows, as they lie or as they were decoded, are the left factor, and activations the right one, in the
-// order of tiles that a call brings them into once (Form::kTiles). Only experts, whose rows begin anywhere in the list of all, are the left
-// factor, and panels of weights are transposed for them; rows past the last are computed and dropped: the activations' memory has room for
-// them (LinearX). Either way an output's products are added in order of columns. The operating system's permission is asked for in base/cpu.cc.
+// order of tiles that a call brings them into once (Form::kTiles). An output's products are added in order of columns. The operating system's
+// permission is asked for in base/cpu.cc.
 #include "kernels/cpu/panel_bf16.h"
 
 namespace transom::cpu {
@@ -16,57 +15,6 @@ struct alignas(64) TileConfig {
   uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 constexpr TileConfig kEightTiles;
-
-struct DenseAmx : PanelBF16 {
-  static constexpr int64_t kTile = 32, kDepth = 2048;
-  static constexpr int64_t kStride = kPanel * 4;  // bytes from one pair of columns, or one row of sums, to the next
-
-  // Tiles: 0-3 sums, 4-5 activations, 6-7 weights. kBoth: 32 activation rows, else 16; x_stride in bytes.
-  template <bool kBoth>
-  TRANSOM_INLINE static void multiply(const uint16_t* x, int64_t x_stride, int64_t depth, const uint16_t* panel, float* sums,
-                                      bool first, const uint16_t* ahead, int64_t rows_ahead) {
-    float* lower = sums + 16 * kPanel;
-    if (first) {
-      _tile_zero(0);
-      _tile_zero(1);
-      if (kBoth) {
-        _tile_zero(2);
-        _tile_zero(3);
-      }
-    } else {
-      _tile_loadd(0, sums, kStride);
-      _tile_loadd(1, sums + 16, kStride);
-      if (kBoth) {
-        _tile_loadd(2, lower, kStride);
-        _tile_loadd(3, lower + 16, kStride);
-      }
-    }
-    for (int64_t k = 0; k < depth; k += 32) {
-      for (int64_t r = 0; r < rows_ahead; ++r) _mm_prefetch(reinterpret_cast<const char*>(ahead + k) + r * x_stride, _MM_HINT_T1);
-      _tile_loadd(6, panel + k * kPanel, kStride);
-      _tile_loadd(7, panel + k * kPanel + 32, kStride);
-      _tile_loadd(4, x + k, x_stride);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      if (kBoth) {
-        _tile_loadd(5, x + k + 8 * x_stride, x_stride);  // sixteen rows on
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
-      }
-    }
-    _tile_stored(0, sums, kStride);
-    _tile_stored(1, sums + 16, kStride);
-    if (kBoth) {
-      _tile_stored(2, lower, kStride);
-      _tile_stored(3, lower + 16, kStride);
-    }
-  }
-  static void run(const LinearX& x, int64_t t0, int64_t t1, int64_t k0, int64_t depth, const uint16_t* panel, float* sums, Soon soon) {
-    const uint16_t *rows = x.bf16 + t0 * x.bf16_stride + k0, *ahead = x.bf16 + soon.t * x.bf16_stride + k0;
-    t1 - t0 > 16 ? multiply<true>(rows, x.bf16_stride * 2, depth, panel, sums, k0 == 0, ahead, soon.rows)
-                 : multiply<false>(rows, x.bf16_stride * 2, depth, panel, sums, k0 == 0, ahead, soon.rows);
-  }
-};
 
 // Weight rows are the left factor, kLeft at a time, two tiles; kDeep columns at most are decoded at a time, rows apart from one another in
 // the caches.
@@ -159,7 +107,7 @@ TRANSOM_INLINE void finish(const LinearTile& g, int64_t t0, int64_t t1, int64_t 
   for (int64_t t = t0; t < t1; t += 16, sums += 512) {
     turn(sums, out);
     turn(sums + 256, out + 16);
-    for (int64_t i = 0; i < smaller(16, t1 - t); ++i) finish_row(g.out, t + i, n, count, out + i * kLeft);
+    for (int64_t i = 0; i < smaller(16, t1 - t); ++i) finish_row(g.out, g.t0 + t + i, n, count, out + i * kLeft);
   }
 }
 
@@ -168,6 +116,8 @@ void gemm_some(const LinearTile& g) {
   constexpr int64_t kPiece = 512;
   const WeightView& w = *g.weight;
   const LinearX& x = *g.x;
+  const int64_t rows = g.t1 - g.t0;
+  const uint32_t* tiles = x.tiles + g.group * x.padded * 8;
   const Scratch s(g);
   const bool stored = w.dtype == DType::kBF16 && w.cols % 32 == 0;
   for (int64_t n = g.n0; n < g.n1; n += kLeft) {
@@ -178,10 +128,10 @@ void gemm_some(const LinearTile& g) {
       if (!in_place) decode_left(w, n, count, k0, depth, s.tmp, s.decoded, kPiece + 32);
       const auto* left = in_place ? reinterpret_cast<const uint16_t*>(w.row(n)) + k0 : s.decoded;
       if (k0 == 0) zero_sums();
-      multiply(left, in_place ? w.row_bytes : 2 * (kPiece + 32), depth, x.tiles + k0 / 2 * 16, x.rows > 16 ? x.padded / 2 : 0);
+      multiply(left, in_place ? w.row_bytes : 2 * (kPiece + 32), depth, tiles + k0 / 2 * 16, rows > 16 ? x.padded / 2 : 0);
     }
     store_sums(s.sums);
-    finish(g, 0, x.rows, n, count, s.sums, s.out);
+    finish(g, 0, rows, n, count, s.sums, s.out);
   }
 }
 
@@ -190,12 +140,14 @@ void gemm_some(const LinearTile& g) {
 void gemm_many(const LinearTile& g) {
   const WeightView& w = *g.weight;
   const LinearX& x = *g.x;
+  const int64_t rows = g.t1 - g.t0;
+  const uint32_t* tiles = x.tiles + g.group * x.padded * 8;
   const Scratch s(g);
-  const int64_t most = lefts_at_once(w.cols) * kLeft, stride = left_stride(w.cols), block = w.cols > kDeep ? kTokenBlock : x.rows;
+  const int64_t most = lefts_at_once(w.cols) * kLeft, stride = left_stride(w.cols), block = w.cols > kDeep ? kTokenBlock : rows;
   for (int64_t n0 = g.n0; n0 < g.n1; n0 += most) {
     const int64_t n1 = smaller(n0 + most, g.n1);
-    for (int64_t b0 = 0; b0 < x.rows; b0 += block) {
-      const int64_t b1 = smaller(b0 + block, x.rows);
+    for (int64_t b0 = 0; b0 < rows; b0 += block) {
+      const int64_t b1 = smaller(b0 + block, rows);
       for (int64_t k0 = 0; k0 < w.cols; k0 += kDeep) {
         const int64_t depth = smaller(kDeep, w.cols - k0);
         decode_left(w, n0, n1 - n0, k0, depth, s.tmp, s.decoded, stride);
@@ -203,7 +155,7 @@ void gemm_many(const LinearTile& g) {
         for (int64_t t = b0; t < b1; t += 32)
           for (int64_t n = n0; n < n1; n += kLeft) {
             k0 == 0 ? zero_sums() : load_sums(sums);
-            multiply(s.decoded + (n - n0) * stride, 2 * stride, depth, x.tiles + (t / 16 * x.padded + k0) / 2 * 16, b1 - t > 16 ? x.padded / 2 : 0);
+            multiply(s.decoded + (n - n0) * stride, 2 * stride, depth, tiles + (t / 16 * x.padded + k0) / 2 * 16, b1 - t > 16 ? x.padded / 2 : 0);
             store_sums(sums);
             if (k0 + depth == w.cols) finish(g, t, smaller(t + 32, b1), n, smaller(kLeft, n1 - n), sums, s.out);
             if (w.cols > kDeep) sums += kSums;
@@ -216,19 +168,18 @@ void gemm_many(const LinearTile& g) {
 void gemm(const LinearTile& g) {
   if (in_float(g)) return avx512_primitives().gemm(g);
   _tile_loadconfig(&kEightTiles);
-  !g.x->tiles ? gemm_panel<DenseAmx>(g) : g.x->rows <= 32 ? gemm_some(g) : gemm_many(g);
+  g.t1 - g.t0 <= 32 ? gemm_some(g) : gemm_many(g);
   _tile_release();
 }
 
 // Pairs of columns of sixteen rows side by side.
-void prepare_tiles(const LinearX& x, const ConstView& v, int64_t t, int64_t begin, int64_t end) {
-  const int64_t rows = smaller(16, x.rows - t);
-  uint32_t* to = x.tiles + t * (x.padded / 2);
+void prepare_group(const LinearX& x, int64_t group, const RowList& rows, int64_t begin, int64_t end) {
+  uint32_t* to = x.tiles + group * x.padded * 8;
   for (int64_t c = begin; c < end; c += 32) {
     const int64_t left = x.cols - c;
     I m[kLanes];
     for (int64_t r = 0; r < kLanes; ++r) {
-      const In in = in_row(v, t + smaller(r, rows - 1));
+      const In in = in_row(rows.x, rows[smaller(r, rows.count - 1)]);
       const auto part = [&](int64_t at) { return left > at ? load(in, c + at, smaller(kLanes, left - at)) : zero(); };
       m[r] = bf16_pair(part(0), part(kLanes));
     }
@@ -237,28 +188,22 @@ void prepare_tiles(const LinearX& x, const ConstView& v, int64_t t, int64_t begi
   }
 }
 
-// Six rows have one order on every table; sixteen cost here no more than one.
-int64_t few_rows(DType) { return 6; }
-Form gemm_form(DType weight, DType x, bool routed) {
-  const Form form = bf16_form(weight, x);
-  return form == Form::kBF16 && !routed ? Form::kTiles : form;
-}
+Form gemm_form(DType weight, DType x) { return bf16_form(weight, x) == Form::kBF16 ? Form::kTiles : Form::kF32; }
 
 int64_t panels(DType t, int64_t cols) {
   return t != DType::kF32 && t != DType::kF64 ? lefts_at_once(cols) : avx512_primitives().panels(t, cols);
 }
 size_t linear_scratch(int64_t cols) {
-  const size_t panels = gemm_scratch<DenseAmx>(cols), tiles = tiles_scratch(cols), floats = avx512_primitives().linear_scratch(cols);
-  return larger(larger(panels, tiles), floats);
+  return larger(tiles_scratch(cols), avx512_primitives().linear_scratch(cols));
 }
 
 }  // namespace
 }  // namespace TRANSOM_ISA
 
 void add_amx(Primitives& p) {
-  p.few_rows = TRANSOM_ISA::few_rows;
   p.gemm_form = TRANSOM_ISA::gemm_form;
-  p.prepare_tiles = TRANSOM_ISA::prepare_tiles;
+  p.group_rows = 16;
+  p.prepare_group = TRANSOM_ISA::prepare_group;
   p.gemm = TRANSOM_ISA::gemm;
   p.panels = TRANSOM_ISA::panels;
   p.linear_scratch = TRANSOM_ISA::linear_scratch;

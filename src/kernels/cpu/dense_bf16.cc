@@ -31,12 +31,6 @@ struct DenseBF16 : PanelBF16 {
   }
 };
 
-int64_t few_rows(DType t) {
-  bool by_table = false;
-  with_format(t, [&](auto f) { by_table = kByTable<decltype(f)>; });
-  return by_table || !is_quantized(t) ? 6 : 8;
-}
-
 // Some activation rows: too many for the kernel of few, too few to be worth transposing weights for. Four weight rows at a time, decoded if
 // they are not bfloat16, meet four activation rows; each product is summed across a vector at its end. The rows of a block are read as four
 // streams; while the first activation rows meet four weight rows, the next four are fetched.
@@ -128,9 +122,15 @@ void gemm_some(const LinearTile& g) {
   }
 }
 
+bool by_bytes(const LinearTile& g) { return g.x->q8 && avx512_primitives().gemm_form(g.weight->dtype, DType::kF32) == Form::kQ8; }
 void gemm(const LinearTile& g) {
-  if (in_float(g)) return avx512_primitives().gemm(g);
+  if (in_float(g) || by_bytes(g)) return avx512_primitives().gemm(g);
   g.t1 - g.t0 <= kSomeRows ? gemm_some(g) : gemm_panel<DenseBF16>(g);
+}
+
+Form gemm_form(DType weight, DType x) {
+  const Form form = avx512_primitives().gemm_form(weight, x);
+  return form == Form::kQ8 ? form : bf16_form(weight, x);
 }
 
 int64_t panels(DType t, int64_t cols) {
@@ -145,8 +145,7 @@ size_t linear_scratch(int64_t cols) {
 }  // namespace TRANSOM_ISA
 
 void add_avx512bf16(Primitives& p) {
-  p.few_rows = TRANSOM_ISA::few_rows;
-  p.gemm_form = [](DType weight, DType x, bool) { return TRANSOM_ISA::bf16_form(weight, x); };
+  p.gemm_form = TRANSOM_ISA::gemm_form;
   p.gemm = TRANSOM_ISA::gemm;
   p.panels = TRANSOM_ISA::panels;
   p.linear_scratch = TRANSOM_ISA::linear_scratch;

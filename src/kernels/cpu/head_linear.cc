@@ -35,7 +35,7 @@ void sum_of_rows(const Primitives& p, const ConstView& x, const WeightView& w, c
 // y = x Wᵀ through the kernel of few rows.
 void products(const Primitives& p, const ConstView& x, const WeightView& w, const View& y, const Forms& forms, std::byte* scratch) {
   LinearX prepared;
-  const int64_t used = forms.place(prepared, x, scratch);
+  const int64_t used = forms.place(prepared, x, 0, scratch);
   for (int64_t t = 0; t < x.rows; ++t) p.prepare_x(prepared, x, t);
   p.gemv({.x = &prepared, .weight = &w, .out = {y, nullptr, 1.f, 0.f}, .n0 = 0, .n1 = w.rows, .t0 = 0, .t1 = x.rows,
           .scratch = scratch + used});
@@ -52,7 +52,7 @@ void run_head_linear(const Primitives& p, const HeadLinearArgs& a, Stream& s) {
   forms.add(p.gemv_form(a.weight.dtype));
   LinearX shape;
   const int64_t own = a.transposed ? (a.x.rows + 1) * align(a.weight.cols * 4)
-                                   : forms.place(shape, columns(a.x, 0, in), nullptr) + align(static_cast<int64_t>(p.linear_scratch(in)));
+                                   : forms.place(shape, columns(a.x, 0, in), 0, nullptr) + align(static_cast<int64_t>(p.linear_scratch(in)));
   const bool alone = a.x.rows * a.heads * a.rows * a.weight.row_bytes < kAloneBytes || s.team->size() == 1;
   std::byte* memory = s.scratch(static_cast<size_t>(own * (alone ? 1 : s.team->size())));
   std::atomic<int64_t> next{0};

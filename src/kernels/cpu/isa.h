@@ -31,6 +31,9 @@ void gemm_f32(const LinearTile&);
 size_t gemm_f32_scratch(int64_t cols);
 int64_t gemm_f32_panels(DType, int64_t cols);
 
+// Replaces products of quantized weights by those with activations of 8 bits, where there is vpdpbusd.
+void add_q8(Primitives&);
+
 void attention(const AttentionArgs&, const AttentionTile&, std::byte* scratch);
 void attention_part(const AttentionArgs&, const AttentionTile&, int64_t segment, float* out, std::byte* scratch);
 void attention_merge(const AttentionArgs&, const AttentionTile&, int64_t segments, const float* parts, std::byte* scratch);

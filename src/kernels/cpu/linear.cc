@@ -71,15 +71,6 @@ void run_many(const Primitives& p, const LinearArgs& a, Few few, const LinearX& 
   });
 }
 
-// By columns too: two threads that fill rows of one tile would write to the same cache lines.
-void prepare_tiles(const Primitives& p, const LinearX& x, const ConstView& v, int rank, int size) {
-  constexpr int64_t kColumns = 256;
-  const int64_t pieces = (x.padded + kColumns - 1) / kColumns, groups = (x.rows + 15) / 16;
-  const TeamRange range = team_range(groups * pieces, rank, size);
-  for (int64_t i = range.begin; i < range.end; ++i)
-    p.prepare_tiles(x, v, i / pieces * 16, i % pieces * kColumns, std::min((i % pieces + 1) * kColumns, x.padded));
-}
-
 void check(const LinearArgs& a) {
   for (const LinearSegment& g : a.segments)
     CHECK(g.weight.cols == a.x.cols && g.y.rows == a.x.rows && g.y.cols == g.weight.rows);
@@ -96,11 +87,12 @@ void run_linear(const Primitives& p, const LinearArgs& a, Stream& s, bool one_or
   Forms forms;
   int64_t bytes = 0;
   for (const LinearSegment& g : a.segments) {
-    forms.add(few(g) ? p.gemv_form(g.weight.dtype) : p.gemm_form(g.weight.dtype, a.x.dtype, false));
+    forms.add(few(g) ? p.gemv_form(g.weight.dtype) : p.gemm_form(g.weight.dtype, a.x.dtype));
     bytes += g.weight.rows * g.weight.row_bytes;
   }
   LinearX x;
-  const int64_t form_bytes = forms.place(x, a.x, nullptr), own_bytes = align(static_cast<int64_t>(p.linear_scratch(a.x.cols)));
+  const int64_t groups = forms.grouped() ? (T + p.group_rows - 1) / p.group_rows : 0;
+  const int64_t form_bytes = forms.place(x, a.x, groups, nullptr), own_bytes = align(static_cast<int64_t>(p.linear_scratch(a.x.cols)));
   const bool alone = T * bytes < kAloneBytes || s.team->size() == 1, each = T <= 4;
   const int copies = alone ? 1 : s.team->size();
   std::byte* memory = s.scratch(static_cast<size_t>((each ? copies : 1) * form_bytes + copies * own_bytes));
@@ -108,10 +100,12 @@ void run_linear(const Primitives& p, const LinearArgs& a, Stream& s, bool one_or
   const auto task = [&](int rank, int size) {
     std::byte* own = memory + rank * own_bytes;
     LinearX mine;
-    forms.place(mine, a.x, memory + copies * own_bytes + (each ? rank : 0) * form_bytes);
+    forms.place(mine, a.x, groups, memory + copies * own_bytes + (each ? rank : 0) * form_bytes);
     const TeamRange range = each ? TeamRange{0, T} : team_range(T, rank, size);
     for (int64_t t = range.begin; t < range.end; ++t) p.prepare_x(mine, a.x, t);
-    if (mine.tiles) prepare_tiles(p, mine, a.x, rank, size);
+    prepare_groups(p, mine, groups, each ? 0 : rank, each ? 1 : size, [&](int64_t group) {
+      return RowList{a.x, nullptr, group * p.group_rows, std::min(p.group_rows, T - group * p.group_rows)};
+    });
     if (!each && size > 1) s.team->barrier();
     run_few(p, a, few, mine, next_few, size, own);
     run_many(p, a, few, mine, next_many, size, own);

@@ -36,7 +36,7 @@ constexpr Primitives kPrimitives = {
     .gemv = gemv,
     .panel = kPanel,
     .panels = gemm_f32_panels,
-    .gemm_form = [](DType t, DType, bool) { return float_form(t); },
+    .gemm_form = [](DType t, DType) { return float_form(t); },
     .gemm = gemm_f32,
     .linear_scratch = linear_scratch,
     .attention = attention,
@@ -50,7 +50,14 @@ constexpr Primitives kPrimitives = {
 }  // namespace TRANSOM_ISA
 
 #if defined(__AVX512F__)
-const Primitives& avx512_primitives() { return TRANSOM_ISA::kPrimitives; }
+const Primitives& avx512_primitives() {
+  static const Primitives primitives = [] {
+    Primitives p = TRANSOM_ISA::kPrimitives;
+    TRANSOM_ISA::add_q8(p);
+    return p;
+  }();
+  return primitives;
+}
 #else
 const Primitives& avx2_primitives() { return TRANSOM_ISA::kPrimitives; }
 #endif

@@ -15,12 +15,14 @@ namespace transom::cpu {
 //          block of quantized weights are then exact integer sums. (8-bit activations cost a small model a KL divergence
 //          of 3e-3 to 4e-3; 16 bits cost next to nothing.)
 //   kTiles as bfloat16, pairs of columns of sixteen rows side by side: what an AMX tile of columns is
-enum class Form : uint8_t { kF32, kBF16, kTiles, kQ16Quad, kQ16Pair };
+//   kQ8    signed bytes with one scale a block of 32, twelve rows side by side: for products of many rows with blocks of quantized weights.
+//          (8-bit activations cost a small model a KL divergence of 3e-3 to 4e-3 nats: docs/quality.md.)
+enum class Form : uint8_t { kF32, kBF16, kTiles, kQ8, kQ16Quad, kQ16Pair };
 
 // The activations of one linear call, [rows, cols], in the forms that its segments read; the others are null. Rows are
 // padded with zeros to `padded` columns, a multiple of 128; a row of f32 starts every f32_stride elements, one of bf16 every bf16_stride.
 // Rows of bf16 are read kTileRows at a time: its memory goes on that far, with rows whose values do not matter.
-constexpr int64_t kTileRows = 16, kQ16Bytes = 3;
+constexpr int64_t kTileRows = 16, kQ16Bytes = 3, kQ8Rows = 12, kQ8Block = 720;
 struct LinearX {
   int64_t rows, cols, padded;
   float* f32;
@@ -28,6 +30,7 @@ struct LinearX {
   uint16_t* bf16;
   int64_t bf16_stride;
   uint32_t* tiles;       // [rows / 16][padded / 2][16], a pair each; what belongs to rows past the last does not matter
+  std::byte* q8;         // [rows / kQ8Rows][padded / 32] blocks of kQ8Block bytes: see dense_q8.cc
   std::byte* q16[2];     // quad and pair order, kQ16Bytes an element: words, and sums of them
   float *d, *s32, *s16;  // of q16: scale of each 32; d * sum of q over each 32 and each 16
 };
@@ -50,6 +53,16 @@ struct LinearTile {
   LinearOut out;
   int64_t n0, n1, t0, t1;
   std::byte* scratch;  // the thread's own
+  int64_t group = 0;   // of row t0, in a form of rows side by side
+};
+
+// Rows first, first + 1 … of x, or those whose numbers are rows[first], rows[first + 1] …
+struct RowList {
+  ConstView x;
+  const int32_t* rows;
+  int64_t first, count;
+
+  int64_t operator[](int64_t i) const { return rows ? rows[first + i] : first + i; }
 };
 
 // Rows [r0, r0 + rows) of sequence s's (position, head) pairs of each of the kv heads [kv, kv + kvs), ordered by position, then by head
@@ -85,10 +98,11 @@ struct Primitives {
   // As transom::decode_row, to within rounding.
   void (*decode)(const WeightView& w, int64_t row, int64_t begin, float* dst, int64_t n);
 
-  // Fills row t of the forms that are not null (f32: only if it is not x itself), but for the tiles: of these, sixteen rows from t on and
-  // columns [begin, end), multiples of 32. Null where no form is tiles.
+  // Fills row t of the forms that are not null (f32: only if it is not x itself), but for those of rows side by side (tiles, q8): of these,
+  // a group of up to group_rows rows and columns [begin, end), multiples of 32. Null where there are none.
   void (*prepare_x)(const LinearX&, const ConstView& x, int64_t t);
-  void (*prepare_tiles)(const LinearX&, const ConstView& x, int64_t t, int64_t begin, int64_t end);
+  int64_t group_rows;
+  void (*prepare_group)(const LinearX&, int64_t group, const RowList&, int64_t begin, int64_t end);
   // Few activation rows: reads each weight row once per kGemvRows of them, as stored. Any weight type.
   Form (*gemv_form)(DType);
   int64_t (*few_rows)(DType);  // up to how many it is the faster one
@@ -97,7 +111,7 @@ struct Primitives {
   // them. n0 is a multiple of `panel`.
   int64_t panel;
   int64_t (*panels)(DType, int64_t cols);
-  Form (*gemm_form)(DType weight, DType x, bool routed);  // gemm() multiplies in the form that is there. routed: an expert's rows begin anywhere
+  Form (*gemm_form)(DType weight, DType x);
   void (*gemm)(const LinearTile&);
   size_t (*linear_scratch)(int64_t cols);  // bytes of LinearTile::scratch
 
