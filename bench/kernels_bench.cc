@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdio>
 #include <random>
 #include <string>
@@ -73,7 +74,7 @@ class Runner {
     auto* words = reinterpret_cast<uint32_t*>(weights_.get());
     for (int64_t i = 0; i < bytes_ / 4; ++i) words[i] = (random() & 0x3bff3bff) | 0x20002000;  // no infinity, NaN or denormal number in any format
     x_.resize(static_cast<size_t>(rows * widest_in_));
-    for (float& f : x_) f = std::normal_distribution<float>()(random);
+    for (uint16_t& v : x_) v = static_cast<uint16_t>(std::bit_cast<uint32_t>(std::normal_distribution<float>()(random)) >> 16);
     y_.resize(static_cast<size_t>(rows * widest_out_));
   }
   double bytes() const { return static_cast<double>(bytes_); }
@@ -90,7 +91,7 @@ class Runner {
         at += n * row;
         column += n;
       }
-      k.linear({.x = {x_.data(), DType::kF32, rows_, c.in, c.in}, .segments = segments}, s);
+      k.linear({.x = {x_.data(), DType::kBF16, rows_, c.in, c.in}, .segments = segments}, s);
     }
     return now() - t;
   }
@@ -108,7 +109,8 @@ class Runner {
   double flop_ = 0;
   std::vector<Call> calls_;
   std::shared_ptr<std::byte> weights_;
-  std::vector<float> x_, y_;
+  std::vector<uint16_t> x_;  // bfloat16
+  std::vector<float> y_;
 };
 
 constexpr int64_t kRows[] = {1, 8, 32, 512};

@@ -77,7 +77,7 @@ TEST_P(Quantized, EveryTableOfKernelsComputesThem) {
     ASSERT_EQ(y.size(), c.logits.data.size());
     double error = 0, all = 0;
     for (size_t i = 0; i < y.size(); ++i) error += std::pow(double{y[i]} - c.logits.data[i], 2), all += std::pow(double{c.logits.data[i]}, 2);
-    // The kernels' own bounds (tests/kernels: 3e-3 a product in bfloat16, 1.2e-2 with activations in bytes, 1e-4 with 16-bit ones) over two layers.
+    // The kernels' own bounds (tests/kernels: 3e-3 a product in bfloat16, 3.5e-3 with activations in bytes, 1e-4 with 16-bit ones) over two layers.
     const bool bf16 = table.find("bf16") != std::string_view::npos || table.find("amx") != std::string_view::npos;
     const bool bytes = table == "avx512" && GetParam().find("mxfp4") != std::string::npos;
     EXPECT_LT(std::sqrt(error / all), bf16 || bytes ? 2e-2 : 5e-4) << table;

@@ -1,7 +1,9 @@
 // Products of quantized weights with activations of 8 bits (vpdpbusd: four products of bytes a lane), for more rows than the kernel of few takes.
 // Panels of 16 weight rows are unpacked to bytes, code + 128, [block of 32 columns][4 columns][row][4], beside their scales; activations come in
 // groups of twelve rows, [block][row][32], quantized in blocks of 32 with a scale each (Form::kQ8). A block's sum of products is an exact integer;
-// it is scaled and added in float, block after block, whatever is computed beside it.
+// it is scaled and added in float, block after block, whatever is computed beside it. Outliers: transformers have channels a hundred times larger
+// than the others, which in one block with 31 of them would leave these few steps. An element more than twice as large as its block's others does
+// not set the block's scale: it is cut off at 127, and the rest of it is multiplied in float.
 #include "kernels/cpu/expand.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/panel.h"
@@ -18,8 +20,13 @@ struct XBlock {
   int8_t q[kQ8Rows][32];
   float d[kQ8Rows];
   int32_t start[3][kQ8Rows];  // -128 times the sum of q: what a sum of products with code + 128 begins with
-  float sum[3][kQ8Rows];      // d times the sum of q
+  float sum[3][kQ8Rows];      // of the activations as they are here
+  // What is left of an activation that is far larger than its block's others: it would take their steps from them.
+  int32_t outliers, unused;
+  float rest[kQ8Rows];
+  int8_t row[kQ8Rows], column[kQ8Rows];
 };
+constexpr float kOutlier = 2;  // times the others' largest
 static_assert(sizeof(XBlock) == kQ8Block);
 
 template <class Fmt>
@@ -108,15 +115,28 @@ struct Fetch {
   int64_t bytes = 0;  // for each block
 };
 
+// Adds what a block's outliers have left to late[row].
+template <class Fmt>
+[[gnu::noinline]] void add_outliers(const XBlock& x, const std::byte* panel, float (*late)[kRows]) {
+  for (int i = 0; i < x.outliers; ++i) {
+    const int c = x.column[i];
+    const I codes = _mm512_and_si512(_mm512_srlv_epi32(load_i(panel + c / 4 * 64), set1_i32(c % 4 * 8)), set1_i32(255));
+    const F scale = loadu(reinterpret_cast<const float*>(panel + kCodes) + c / scaled<Fmt>() * kRows);
+    float* to = late[x.row[i]];
+    storeu(to, fma((to_float(codes) - set1(128)) * scale, set1(x.rest[i]), loadu(to)));
+  }
+}
+
 // Sums of M activation rows with 16 weight rows.
 template <class Fmt, int M>
-TRANSOM_INLINE void multiply(const XBlock* x, int64_t blocks, const std::byte* panel, Fetch fetch, F (&acc)[M]) {
+TRANSOM_INLINE void multiply(const XBlock* x, int64_t blocks, const std::byte* panel, Fetch fetch, F (&acc)[M], float (*late)[kRows]) {
   using L = Layout<Fmt>;
   constexpr int kSteps = 8 / L::kScales;
   for (F& a : acc) a = zero();
   for (int64_t b = 0; b < blocks; ++b, ++x, panel += L::kBytes) {
     for (int64_t i = 0; i < fetch.bytes; i += 64) _mm_prefetch(fetch.at + i, _MM_HINT_T1);
     fetch.at += fetch.bytes;
+    if (x->outliers) [[unlikely]] add_outliers<Fmt>(*x, panel, late);
     for (int h = 0; h < L::kScales; ++h) {
       constexpr int kWhole = L::kScales == 1 ? 2 : 0;
       I dot[M];
@@ -141,9 +161,10 @@ TRANSOM_INLINE void multiply(const XBlock* x, int64_t blocks, const std::byte* p
 template <class Fmt, int M>
 TRANSOM_INLINE void run(const LinearTile& g, const XBlock* x, int64_t t, int64_t rows, const std::byte* panel, int64_t n, Fetch fetch) {
   F acc[M];
-  multiply<Fmt, M>(x, g.weight->cols / 32, panel, fetch, acc);
-  float sums[M][kRows];
-  for (int i = 0; i < M; ++i) storeu(sums[i], acc[i]);
+  float sums[kQ8Rows][kRows];
+  for (auto& late : sums) storeu(late, zero());
+  multiply<Fmt, M>(x, g.weight->cols / 32, panel, fetch, acc, sums);
+  for (int i = 0; i < M; ++i) storeu(sums[i], acc[i] + loadu(sums[i]));
   for (int64_t i = 0; i < rows; ++i) finish_row(g.out, g.t0 + t + i, n, smaller(kRows, g.n1 - n), sums[i]);
 }
 
@@ -171,23 +192,46 @@ void gemm_format(const LinearTile& g) {
   }
 }
 
+// Row r of a block: 32 activations.
+TRANSOM_INLINE void quantize(F low, F high, int64_t r, XBlock& to) {
+  const F low_size = abs(low), high_size = abs(high);
+  const auto equal = [](F size, float to) { return uint32_t{_mm512_cmp_ps_mask(size, set1(to), _CMP_EQ_OQ)}; };
+  const auto largest_of = [&](uint32_t which) {
+    return largest(max(_mm512_maskz_mov_ps(static_cast<__mmask16>(which), low_size), _mm512_maskz_mov_ps(static_cast<__mmask16>(which >> 16), high_size)));
+  };
+  float most = largest_of(~0u);
+  const uint32_t top = equal(low_size, most) | equal(high_size, most) << 16;
+  const float next = largest_of(top & (top - 1) ? ~0u : ~top);
+  const bool outlier = most > kOutlier * next && next > 0;
+  if (outlier) most = next;
+  const F inverse = set1(most > 0 ? 127.f / most : 0.f);
+  const auto rounded = [&](F v) { return _mm512_max_epi32(_mm512_min_epi32(to_int(v * inverse), set1_i32(127)), set1_i32(-127)); };
+  const I q0 = rounded(low), q1 = rounded(high);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to.q[r]), _mm512_cvtepi32_epi8(q0));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to.q[r] + 16), _mm512_cvtepi32_epi8(q1));
+  const float d = most * (1.f / 127.f);
+  to.d[r] = d;
+  const int32_t half[2] = {_mm512_reduce_add_epi32(q0), _mm512_reduce_add_epi32(q1)}, sums[3] = {half[0], half[1], half[0] + half[1]};
+  for (int i = 0; i < 3; ++i) to.start[i][r] = -128 * sums[i], to.sum[i][r] = d * static_cast<float>(sums[i]);
+  if (!outlier) return;
+  const int c = __builtin_ctz(top), n = to.outliers++;
+  float values[32];
+  storeu(values, low);
+  storeu(values + 16, high);
+  to.rest[n] = values[c] - d * static_cast<float>(to.q[r][c]);
+  to.row[n] = static_cast<int8_t>(r), to.column[n] = static_cast<int8_t>(c);
+  to.sum[c / 16][r] += to.rest[n], to.sum[2][r] += to.rest[n];
+}
+
 void prepare_group(const LinearX& x, int64_t group, const RowList& rows, int64_t begin, int64_t end) {
   auto* blocks = reinterpret_cast<XBlock*>(x.q8) + group * (x.padded / 32);
   for (int64_t b = begin / 32; b < end / 32; ++b) {
-    XBlock& to = blocks[b];
+    blocks[b].outliers = 0;
     for (int64_t r = 0; r < kQ8Rows; ++r) {
       const int64_t left = r < rows.count ? x.cols - 32 * b : 0;
       const In in = in_row(rows.x, rows[smaller(r, rows.count - 1)]);
       const auto part = [&](int64_t at) { return left > at ? load(in, 32 * b + at, smaller(kLanes, left - at)) : zero(); };
-      const F low = part(0), high = part(kLanes);
-      const float most = largest(max(abs(low), abs(high)));
-      const F inverse = set1(most > 0 ? 127.f / most : 0.f);
-      const I q0 = to_int(low * inverse), q1 = to_int(high * inverse);
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(to.q[r]), _mm512_cvtepi32_epi8(q0));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(to.q[r] + 16), _mm512_cvtepi32_epi8(q1));
-      to.d[r] = most * (1.f / 127.f);
-      const int32_t half[2] = {_mm512_reduce_add_epi32(q0), _mm512_reduce_add_epi32(q1)}, sums[3] = {half[0], half[1], half[0] + half[1]};
-      for (int i = 0; i < 3; ++i) to.start[i][r] = -128 * sums[i], to.sum[i][r] = to.d[r] * static_cast<float>(sums[i]);
+      quantize(part(0), part(kLanes), r, blocks[b]);
     }
   }
 }
