@@ -64,7 +64,7 @@ void transpose_keys(Tile& t, const In (&row)[kLanes], int64_t i) {
 
 // Keys [j, j + kKeys) that lie in [lo, hi), transposed to keys[column][key]; the others are zero.
 void load_keys(Tile& t, int64_t j, int64_t lo, int64_t hi) {
-  for (int64_t i = 0; i < kKeys; i += kLanes) {
+  for (int64_t i = 0; i < t.wide; i += kLanes) {
     In row[kLanes];
     for (int64_t k = 0; k < kLanes; ++k) {
       const bool there = j + i + k >= lo && j + i + k < hi;
@@ -78,7 +78,7 @@ void load_keys(Tile& t, int64_t j, int64_t lo, int64_t hi) {
 // values[pair of keys][column][2]
 void interleave_values(Tile& t, int64_t j, int64_t lo, int64_t hi) {
   const I low = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0), high = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
-  for (int64_t i = 0; i < kKeys; i += 2) {
+  for (int64_t i = 0; i < t.wide; i += 2) {
     const uint16_t* row[2];
     for (int64_t k = 0; k < 2; ++k) {
       const bool there = j + i + k >= lo && j + i + k < hi;
@@ -104,7 +104,7 @@ void load_values(Tile& t, int64_t j, int64_t lo, int64_t hi) {
   if (value_pairs(t)) return interleave_values(t, j, lo, hi);
 #endif
   const bool direct = reads_values(t);
-  for (int64_t i = 0; i < kKeys; ++i) {
+  for (int64_t i = 0; i < t.wide; ++i) {
     float* row = t.values + i * t.v_pad;
     t.value_row[i] = row;
     if (j + i < lo || j + i >= hi) {
@@ -124,78 +124,79 @@ void load_values(Tile& t, int64_t j, int64_t lo, int64_t hi) {
 }
 
 #if defined(__AVX512BF16__)
-template <int M>
+template <int M, int V>
 TRANSOM_INLINE void score_pairs(Tile& t, int64_t r, float* p) {
   const int64_t pairs = t.head_dim / 2;
   const auto* q = reinterpret_cast<const std::byte*>(t.q) + r * pairs * 4;
-  for (int64_t i = 0; i < kKeys; i += 4 * kLanes) {
-    F acc[M][4];
+  for (int64_t i = 0; i < t.wide; i += V * kLanes) {
+    F acc[M][V];
     for (auto& row : acc)
       for (F& x : row) x = zero();
     for (int64_t c = 0; c < pairs; ++c) {
-      I k[4];
-      for (int v = 0; v < 4; ++v) k[v] = load_i(t.keys + c * kKeys + i + v * kLanes);
+      I k[V];
+      for (int v = 0; v < V; ++v) k[v] = load_i(t.keys + c * kKeys + i + v * kLanes);
       for (int m = 0; m < M; ++m) {
         int32_t pair;
         memcpy(&pair, q + (m * pairs + c) * 4, 4);
-        for (int v = 0; v < 4; ++v) acc[m][v] = dot_pairs(acc[m][v], set1_i32(pair), k[v]);
+        for (int v = 0; v < V; ++v) acc[m][v] = dot_pairs(acc[m][v], set1_i32(pair), k[v]);
       }
     }
     for (int m = 0; m < M; ++m)
-      for (int v = 0; v < 4; ++v) storeu(p + m * kKeys + i + v * kLanes, acc[m][v] * set1(t.a.scale));
+      for (int v = 0; v < V; ++v) storeu(p + m * kKeys + i + v * kLanes, acc[m][v] * set1(t.a.scale));
   }
 }
 #endif
 
-// p[M][key] = scale * q · k for M rows.
-template <int M>
+// p[M][key] = scale * q · k for M rows, V vectors of keys at a time.
+template <int M, int V>
 TRANSOM_INLINE void score_rows(Tile& t, int64_t r, float* p) {
 #if defined(__AVX512BF16__)
-  if (in_pairs(t)) return score_pairs<M>(t, r, p);
+  if (in_pairs(t)) return score_pairs<M, V>(t, r, p);
 #endif
   const float* q = t.q + r * t.head_dim;
-  for (int64_t i = 0; i < kKeys; i += 4 * kLanes) {
-    F acc[M][4];
+  for (int64_t i = 0; i < t.wide; i += V * kLanes) {
+    F acc[M][V];
     for (auto& row : acc)
       for (F& x : row) x = zero();
     for (int64_t c = 0; c < t.head_dim; ++c) {
-      F k[4];
-      for (int v = 0; v < 4; ++v) k[v] = loadu(t.keys + c * kKeys + i + v * kLanes);
+      F k[V];
+      for (int v = 0; v < V; ++v) k[v] = loadu(t.keys + c * kKeys + i + v * kLanes);
       for (int m = 0; m < M; ++m) {
         const F x = set1(q[m * t.head_dim + c]);
-        for (int v = 0; v < 4; ++v) acc[m][v] = fma(x, k[v], acc[m][v]);
+        for (int v = 0; v < V; ++v) acc[m][v] = fma(x, k[v], acc[m][v]);
       }
     }
     for (int m = 0; m < M; ++m)
-      for (int v = 0; v < 4; ++v) storeu(p + m * kKeys + i + v * kLanes, acc[m][v]);
+      for (int v = 0; v < V; ++v) storeu(p + m * kKeys + i + v * kLanes, acc[m][v]);
   }
 }
 
 #if defined(__AVX512BF16__)
-template <int M>
+// V vectors of columns at a time.
+template <int M, int V>
 TRANSOM_INLINE void weigh_pairs(Tile& t, int64_t r, const float* p, int64_t first, int64_t last) {
-  for (int64_t c = 0; c < t.v_pad; c += 4 * kLanes) {
-    F acc[M][4];
+  for (int64_t c = 0; c < t.v_dim; c += V * kLanes) {
+    F acc[M][V];
     for (int m = 0; m < M; ++m)
-      for (int v = 0; v < 4; ++v) acc[m][v] = loadu(t.part + (r + m) * t.v_pad + c + v * kLanes);
+      for (int v = 0; v < V; ++v) acc[m][v] = loadu(t.part + (r + m) * t.v_pad + c + v * kLanes);
     for (int64_t i = first / 2; 2 * i < last; ++i) {
-      I x[4];
-      for (int v = 0; v < 4; ++v) x[v] = load_i(t.values + i * t.v_pad + c + v * kLanes);
+      I x[V];
+      for (int v = 0; v < V; ++v) x[v] = load_i(t.values + i * t.v_pad + c + v * kLanes);
       for (int m = 0; m < M; ++m) {
         int32_t pair;
         memcpy(&pair, p + m * kKeys + i, 4);
-        for (int v = 0; v < 4; ++v) acc[m][v] = dot_pairs(acc[m][v], set1_i32(pair), x[v]);
+        for (int v = 0; v < V; ++v) acc[m][v] = dot_pairs(acc[m][v], set1_i32(pair), x[v]);
       }
     }
     for (int m = 0; m < M; ++m)
-      for (int v = 0; v < 4; ++v) storeu(t.part + (r + m) * t.v_pad + c + v * kLanes, acc[m][v]);
+      for (int v = 0; v < V; ++v) storeu(t.part + (r + m) * t.v_pad + c + v * kLanes, acc[m][v]);
   }
 }
 #endif
 template <int M>
 void weigh_values(Tile& t, int64_t r, const float* p, int64_t first, int64_t last) {
 #if defined(__AVX512BF16__)
-  if (value_pairs(t)) return weigh_pairs<M>(t, r, p, first, last);
+  if (value_pairs(t)) return t.v_dim <= 2 * kLanes ? weigh_pairs<M, 2>(t, r, p, first, last) : weigh_pairs<M, 4>(t, r, p, first, last);
 #endif
   weigh_rows<M>(t, r, p, first, last, DType::kF32, [] {});
 }
@@ -205,11 +206,12 @@ void attend_transposed(Tile& t, int64_t lo, int64_t hi) {
   const int64_t start = lo / kKeys * kKeys;
   for (int64_t j = start; j < hi; j += kKeys) {
     t.enter(j, lo, hi, j == start);
+    t.wide = hi - j > kKeys / 2 ? kKeys : kKeys / 2;
     load_keys(t, j, lo, hi);
     load_values(t, j, lo, hi);
     const int64_t first = larger(lo - j, 0), last = smaller(hi - j, kKeys);
     for (int64_t r = 0; r < t.rows; r += kAtOnce) {
-      score_rows<kAtOnce>(t, r, t.p);
+      t.wide == kKeys ? score_rows<kAtOnce, 4>(t, r, t.p) : score_rows<kAtOnce, kKeys / 2 / kLanes>(t, r, t.p);
       soften_rows(t, r, smaller(kAtOnce, t.rows - r), j, t.p);
       weigh_values<kAtOnce>(t, r, t.p, first, last);
     }

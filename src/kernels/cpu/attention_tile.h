@@ -71,6 +71,7 @@ struct Tile {
   bool few;
   float *q, *keys, *values, *p, *part, *whole, *part_max, *part_sum, *whole_max, *whole_sum;
   KeptRows k, v;
+  int64_t wide = kKeys;  // keys of the block under way that are computed, of which some may not be there: kKeys or half of them
   int64_t begin[kAttentionRows], end[kAttentionRows];  // the keys that row r of every kv head sees
   const void* value_row[kKeys];                        // of the type that weigh_rows is told
   // Where the state has the keys of the block under way and of the next one; of that, only [ahead_begin, ahead_end) are wanted.
@@ -195,7 +196,7 @@ void adjust_row(const Tile& t, int64_t place, int64_t j, float* p) {
   const float b = static_cast<float>(t.begin[place % t.each] - j), e = static_cast<float>(t.end[place % t.each] - j);
   float relative[kKeys];
   if (mod.relative.bucket) relative_scores(t, place, j, relative);
-  for (int64_t i = 0; i < kKeys; i += kLanes) {
+  for (int64_t i = 0; i < t.wide; i += kLanes) {
     F x = loadu(p + i);
     const float at = static_cast<float>(i);
     if (mod.softcap > 0) x = set1(mod.softcap) * tanh(x / set1(mod.softcap));
@@ -231,7 +232,7 @@ void soften_rows(Tile& t, int64_t place, int64_t rows, int64_t j, float* p) {
   F top[4] = {set1(kNone), set1(kNone), set1(kNone), set1(kNone)}, total[4] = {zero(), zero(), zero(), zero()};
   for (int64_t m = 0; m < rows; ++m) {
     if (modified || !seen_whole(t, place + m, j)) adjust_row(t, place + m, j, p + m * kKeys);
-    for (int64_t i = 0; i < kKeys; i += kLanes) top[m] = max(top[m], loadu(p + m * kKeys + i));
+    for (int64_t i = 0; i < t.wide; i += kLanes) top[m] = max(top[m], loadu(p + m * kKeys + i));
   }
   const __m128 none = _mm_set1_ps(kNone), log2e = _mm_set1_ps(1.44269504f);
   const __m128 old = _mm_loadu_ps(t.part_max + place), highest = _mm_max_ps(old, max4(top[0], top[1], top[2], top[3]));
@@ -239,14 +240,14 @@ void soften_rows(Tile& t, int64_t place, int64_t rows, int64_t j, float* p) {
   alignas(16) float base[4], shrink[kLanes] = {};
   _mm_store_ps(base, from);
   for (int64_t m = 0; m < rows; ++m) {
-    for (int64_t i = 0; i < kKeys; i += kLanes) {
+    for (int64_t i = 0; i < t.wide; i += kLanes) {
       const F x = exp2_negative((loadu(p + m * kKeys + i) - set1(base[m])) * set1(1.44269504f));
       storeu(p + m * kKeys + i, x);
       total[m] = total[m] + x;
     }
 #if defined(__AVX512BF16__)
     if (value_pairs(t))
-      for (int64_t i = 0; i < kKeys; i += 2 * kLanes) {
+      for (int64_t i = 0; i < t.wide; i += 2 * kLanes) {
         const __m512bh two = _mm512_cvtne2ps_pbh(loadu(p + m * kKeys + i + kLanes), loadu(p + m * kKeys + i));
         memcpy(p + m * kKeys + i / 2, &two, sizeof two);
       }
