@@ -155,6 +155,19 @@ TEST_P(Linear, AccuracyAsAWhole) {
     }
 }
 
+TEST_P(Linear, WhatIsNoNumberIsNotHidden) {
+  for (const DType type : {DType::kBF16, DType::kQ4_0, DType::kQ4_K, DType::kQ6_K, DType::kQ8_0})
+    for (const int64_t rows : {2, 20, 60}) {
+      const RandomWeight w(type, 40, 512, random);
+      Matrix x = Matrix(DType::kF32, rows, 512).fill(random), y(DType::kF32, rows, 40);
+      x.set(1, 300, std::numeric_limits<float>::quiet_NaN());
+      const LinearSegment s{w.view, nullptr, y};
+      table().linear({.x = x, .segments = {&s, 1}}, bench.stream);
+      for (int64_t t = 0; t < rows; ++t)
+        for (int64_t n = 0; n < 40; ++n) ASSERT_EQ(std::isnan(y.get(t, n)), t == 1) << name(type) << " row " << t << " output " << n;
+    }
+}
+
 // Rows of one sequence give the same bits alone, among others, and with another number of threads.
 TEST_P(LinearInvariance, RowsDoNotDependOnTheirNeighbours) {
   const std::string_view t = GetParam();

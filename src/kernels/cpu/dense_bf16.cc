@@ -122,19 +122,16 @@ void gemm_some(const LinearTile& g) {
   }
 }
 
-bool by_bytes(const LinearTile& g) { return g.x->q8 && avx512_primitives().gemm_form(g.weight->dtype, DType::kF32) == Form::kQ8; }
+bool takes_bytes(DType weight) { return avx512_primitives().gemm_form(weight, DType::kF32) == Form::kQ8; }
 void gemm(const LinearTile& g) {
-  if (in_float(g) || by_bytes(g)) return avx512_primitives().gemm(g);
+  if (in_float(g) || takes_bytes(g.weight->dtype)) return avx512_primitives().gemm(g);
   g.t1 - g.t0 <= kSomeRows ? gemm_some(g) : gemm_panel<DenseBF16>(g);
 }
 
-Form gemm_form(DType weight, DType x) {
-  const Form form = avx512_primitives().gemm_form(weight, x);
-  return form == Form::kQ8 ? form : bf16_form(weight, x);
-}
+Form gemm_form(DType weight, DType x) { return takes_bytes(weight) ? Form::kQ8 : bf16_form(weight, x); }
 
 int64_t panels(DType t, int64_t cols) {
-  return t != DType::kF32 && t != DType::kF64 ? panels_at_once<DenseBF16>(cols) : avx512_primitives().panels(t, cols);
+  return t != DType::kF32 && t != DType::kF64 && !takes_bytes(t) ? panels_at_once<DenseBF16>(cols) : avx512_primitives().panels(t, cols);
 }
 size_t linear_scratch(int64_t cols) {
   const size_t panels = gemm_scratch<DenseBF16>(cols), some = some_scratch(cols), floats = avx512_primitives().linear_scratch(cols);

@@ -209,7 +209,9 @@ TRANSOM_INLINE void quantize(F low, F high, int64_t r, XBlock& to) {
   const I q0 = rounded(low), q1 = rounded(high);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to.q[r]), _mm512_cvtepi32_epi8(q0));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to.q[r] + 16), _mm512_cvtepi32_epi8(q1));
-  const float d = most * (1.f / 127.f);
+  // What is no number stays none: bytes would hide it.
+  const bool broken = _mm512_cmp_ps_mask(low, low, _CMP_UNORD_Q) | _mm512_cmp_ps_mask(high, high, _CMP_UNORD_Q);
+  const float d = broken ? __builtin_nanf("") : most * (1.f / 127.f);
   to.d[r] = d;
   const int32_t half[2] = {_mm512_reduce_add_epi32(q0), _mm512_reduce_add_epi32(q1)}, sums[3] = {half[0], half[1], half[0] + half[1]};
   for (int i = 0; i < 3; ++i) to.start[i][r] = -128 * sums[i], to.sum[i][r] = d * static_cast<float>(sums[i]);

@@ -283,11 +283,11 @@ struct Quantized {
   float d;
 };
 Quantized quantize_block(const float* x) {
-  F top = zero();
-  for (int i = 0; i < 32; i += kLanes) top = max(top, abs(loadu(x + i)));
+  F top = zero(), nothing = zero();  // NaN if an activation is no number: integers would hide it
+  for (int i = 0; i < 32; i += kLanes) top = max(top, abs(loadu(x + i))), nothing = fma(loadu(x + i), zero(), nothing);
   const float most = largest(top);
   const F inverse = set1(most > 0 ? kLargest / most : 0.f);
-  Quantized q = {.d = most * (1.f / kLargest)};
+  Quantized q = {.d = most * (1.f / kLargest) + sum(nothing)};
   for (int i = 0; i < 32 / kLanes; ++i) q.q[i] = to_int(loadu(x + i * kLanes) * inverse);
   return q;
 }
