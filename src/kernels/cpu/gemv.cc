@@ -288,6 +288,7 @@ Quantized quantize_block(const float* x) {
   const float most = largest(top);
   const F inverse = set1(most > 0 ? kLargest / most : 0.f);
   Quantized q = {.d = most * (1.f / kLargest) + sum(nothing)};
+  if (q.d != q.d) return q;
   for (int i = 0; i < 32 / kLanes; ++i) q.q[i] = to_int(loadu(x + i * kLanes) * inverse);
   return q;
 }
